@@ -1,0 +1,2 @@
+//! Asks for approval of nightlatch requests on Telegram.
+fn main() {}

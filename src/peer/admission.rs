@@ -1,0 +1,315 @@
+//! May this peer ask for this node at all? The only file that can make an [`Admitted`].
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use ipnet::IpNet;
+use uuid::{Uuid, Variant};
+
+use super::rate_limit::RateLimit;
+use super::{ListedNode, Node, Origin, Peer};
+use crate::clock::Moment;
+use crate::request::{NodeUuid, Request};
+
+/// Proof that a request came from an allowed network, for a listed node, and not too often.
+#[derive(Debug)]
+pub struct Admitted {
+    request: Request,
+    node: ListedNode,
+    peer: Peer,
+    origin: Origin,
+}
+
+impl Admitted {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The node it is for.
+    #[must_use]
+    pub fn node(&self) -> &ListedNode {
+        &self.node
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// From where, as far as approvals are bound to it.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Gives up the request, for the step that acts on it.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+}
+
+/// Why a peer may not ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum NotAdmitted {
+    /// Its address is in none of the allowed networks.
+    #[error("the address is in none of the allowed networks")]
+    Network,
+    /// The identifier is one that many machines share, and no node is listed under it.
+    #[error("the node UUID is one that many machines share, and is not listed")]
+    SharedUuid,
+    /// It, or its network, asked too often.
+    #[error("too many calls")]
+    TooMany,
+    /// No node is listed under the identifier.
+    #[error("the node is not listed")]
+    UnknownNode,
+    /// The identifier is not of the kind that the configuration demands.
+    #[error("the node UUID is not of the kind that the configuration demands")]
+    UuidPolicy,
+}
+
+/// Which identifiers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UuidPolicy {
+    /// The kind of UUID demanded.
+    pub kind: UuidKind,
+    /// Whether UUIDs that look made up (few different digits, or a counting pattern) are refused.
+    pub entropy_check: bool,
+}
+
+/// Kinds of identifiers, from lenient to strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UuidKind {
+    /// Anything a node can send: SMBIOS UUIDs often are of no version, and META key 0xf may hold any text.
+    #[default]
+    Any,
+    /// A UUID of RFC 9562 (which replaced RFC 4122), versions 1 to 8.
+    Rfc4122,
+    /// A random UUID, version 4.
+    V4,
+}
+
+impl UuidPolicy {
+    /// Whether `uuid` may be used.
+    #[must_use]
+    pub fn allows(self, uuid: &NodeUuid) -> bool {
+        let parsed = uuid.as_uuid();
+        let kind = match self.kind {
+            UuidKind::Any => true,
+            UuidKind::Rfc4122 => parsed.is_some_and(|uuid| {
+                uuid.get_variant() == Variant::RFC4122 && (1..=8).contains(&uuid.get_version_num())
+            }),
+            UuidKind::V4 => {
+                parsed.is_some_and(|uuid| uuid.get_variant() == Variant::RFC4122 && uuid.get_version_num() == 4)
+            }
+        };
+        kind && (!self.entropy_check || parsed.is_some_and(|uuid| looks_random(&uuid)))
+    }
+}
+
+/// A random UUID has six or more different hexadecimal digits (but for one in about 10^11), and does not run through
+/// them in order.
+fn looks_random(uuid: &Uuid) -> bool {
+    let digits: Vec<u8> = uuid.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 0xF]).collect();
+    let different = (0..16).filter(|digit| digits.contains(digit)).count();
+    let in_order = digits.windows(2).filter(|pair| matches!(pair, [a, b] if (a + 1) % 16 == *b)).count();
+    different >= 6 && in_order < digits.len() / 2
+}
+
+/// Identifiers that firmware of many boards has instead of one of its own (siderolabs/talos#8804, siderolabs/omni#38
+/// and #1241, and the placeholder of AMI firmware).
+const SHARED_UUIDS: [&str; 5] = [
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "03000200-0400-0500-0006-000700080009",
+    "00020003-0004-0005-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
+];
+
+/// Whether many machines are known to share this identifier.
+#[must_use]
+pub fn is_shared(uuid: &NodeUuid) -> bool {
+    SHARED_UUIDS.contains(&uuid.as_str())
+}
+
+/// The allowed networks, the list of nodes, and how often each may ask.
+#[derive(Debug)]
+pub struct Admission {
+    networks: Vec<IpNet>,
+    nodes: HashMap<NodeUuid, ListedNode>,
+    uuid_policy: UuidPolicy,
+    /// Nodes at their listed addresses: never more than there are nodes, so nobody can crowd them out.
+    listed: Mutex<RateLimit<NodeUuid>>,
+    elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
+    strangers: Mutex<RateLimit<IpNet>>,
+}
+
+impl Admission {
+    /// Admits `nodes` from `networks`. Without networks, or without nodes, nobody is admitted.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
+        Self {
+            networks,
+            nodes: nodes.into_iter().map(|node| (node.uuid.clone(), ListedNode::new(node))).collect(),
+            uuid_policy,
+            listed: Mutex::default(),
+            elsewhere: Mutex::default(),
+            strangers: Mutex::default(),
+        }
+    }
+
+    /// Whether `address` is in an allowed network.
+    #[must_use]
+    pub fn allows_address(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// The node listed under `uuid`.
+    #[must_use]
+    pub fn node(&self, uuid: &NodeUuid) -> Option<&ListedNode> {
+        self.nodes.get(uuid)
+    }
+
+    /// Every listed node, in no order.
+    pub fn nodes(&self) -> impl Iterator<Item = &ListedNode> {
+        self.nodes.values()
+    }
+
+    /// Lets `request` of `peer` in, or says why not.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]. What a stranger asks for is counted apart from what listed nodes ask for, so that no number of
+    /// strangers takes a listed node's turn.
+    pub fn admit(&self, now: Moment, request: Request, peer: Peer) -> Result<Admitted, NotAdmitted> {
+        if !self.allows_address(peer.address) {
+            return Err(NotAdmitted::Network);
+        }
+        let Some(node) = self.nodes.get(request.node()) else {
+            return Err(if !lock(&self.strangers).admit(now, peer.network()) {
+                NotAdmitted::TooMany
+            } else if is_shared(request.node()) {
+                NotAdmitted::SharedUuid
+            } else if !self.uuid_policy.allows(request.node()) {
+                NotAdmitted::UuidPolicy
+            } else {
+                NotAdmitted::UnknownNode
+            });
+        };
+        let origin = node.origin(&peer);
+        let in_time = match origin {
+            Origin::Listed => lock(&self.listed).admit(now, node.uuid.clone()),
+            _ => lock(&self.elsewhere).admit(now, (node.uuid.clone(), origin)),
+        };
+        if !in_time {
+            return Err(NotAdmitted::TooMany);
+        }
+        if !self.uuid_policy.allows(request.node()) {
+            return Err(NotAdmitted::UuidPolicy);
+        }
+        Ok(Admitted { request, node: ListedNode::clone(node), peer, origin })
+    }
+}
+
+/// A bucket is right after every step of its arithmetic, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::request::Operation;
+
+    const CP_1: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
+    const NOW: Moment = Moment::since_boot(Duration::from_secs(1_000));
+
+    fn node(uuid: &str, addresses: &[&str]) -> Node {
+        Node {
+            uuid: NodeUuid::parse(uuid).expect("printable"),
+            name: "cp-1".into(),
+            cluster: None,
+            addresses: addresses.iter().map(|network| network.parse().expect("a network")).collect(),
+            formerly: vec![],
+            bind_address: false,
+        }
+    }
+
+    fn admission(nodes: Vec<Node>, uuid_policy: UuidPolicy) -> Admission {
+        Admission::new(vec!["192.0.2.0/24".parse().expect("a network")], nodes, uuid_policy)
+    }
+
+    fn ask(admission: &Admission, uuid: &str, address: &str) -> Result<Origin, NotAdmitted> {
+        let request = Request::parse(Operation::Unseal, uuid, vec![1]).expect("well-formed");
+        let peer = Peer::plaintext((address.parse::<IpAddr>().expect("an address"), 1).into());
+        admission.admit(NOW, request, peer).map(|admitted| admitted.origin())
+    }
+
+    #[test]
+    fn listed_node_from_allowed_network_is_admitted() {
+        let admission = admission(vec![node(CP_1, &["192.0.2.11/32"])], UuidPolicy::default());
+        assert_eq!(ask(&admission, &CP_1.to_uppercase(), "192.0.2.11"), Ok(Origin::Listed));
+        assert_eq!(ask(&admission, CP_1, "::ffff:192.0.2.11"), Ok(Origin::Listed));
+        assert!(matches!(ask(&admission, CP_1, "192.0.2.12"), Ok(Origin::OtherAddress(_))));
+    }
+
+    #[test]
+    fn others_are_not() {
+        let admission = admission(vec![node(CP_1, &[])], UuidPolicy::default());
+        assert_eq!(ask(&admission, CP_1, "198.51.100.1"), Err(NotAdmitted::Network));
+        assert_eq!(ask(&admission, CP_1, "2001:db8::1"), Err(NotAdmitted::Network));
+        let stranger = "12345678-9abc-4def-8123-456789abcdef";
+        assert_eq!(ask(&admission, stranger, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
+        assert_eq!(ask(&admission, SHARED_UUIDS[0], "192.0.2.1"), Err(NotAdmitted::SharedUuid));
+    }
+
+    #[test]
+    fn empty_lists_admit_nobody() {
+        let nobody = admission(vec![], UuidPolicy::default());
+        assert_eq!(ask(&nobody, CP_1, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
+        let nowhere = Admission::new(vec![], [node(CP_1, &[])], UuidPolicy::default());
+        assert_eq!(ask(&nowhere, CP_1, "192.0.2.1"), Err(NotAdmitted::Network));
+    }
+
+    #[test]
+    fn a_shared_uuid_is_admitted_when_it_is_listed() {
+        let admission = admission(vec![node(SHARED_UUIDS[1], &["192.0.2.11/32"])], UuidPolicy::default());
+        assert_eq!(ask(&admission, SHARED_UUIDS[1], "192.0.2.11"), Ok(Origin::Listed));
+    }
+
+    #[test]
+    fn strangers_do_not_take_a_listed_nodes_turn() {
+        let admission = admission(vec![node(CP_1, &[])], UuidPolicy::default());
+        let stranger = "12345678-9abc-4def-8123-456789abcdef";
+        let answers: Vec<_> = (0..50).map(|_| ask(&admission, stranger, "192.0.2.1")).collect();
+        assert_eq!(answers.iter().filter(|answer| **answer == Err(NotAdmitted::TooMany)).count(), 30);
+        assert!(ask(&admission, CP_1, "192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn uuid_policies() {
+        let policy = |kind, entropy_check| UuidPolicy { kind, entropy_check };
+        let allows = |policy: UuidPolicy, uuid| policy.allows(&NodeUuid::parse(uuid).expect("printable"));
+        let (smbios, v1, v4) = (
+            "4c4c4544-0042-3510-0051-b4c04f4e3632",
+            "c232ab00-9414-11ec-b3c8-9f6bdeced846",
+            "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21",
+        );
+        assert!(allows(policy(UuidKind::Any, false), "Rack2-Shelf3"));
+        assert!(allows(policy(UuidKind::Any, false), smbios));
+        assert!(!allows(policy(UuidKind::Rfc4122, false), smbios));
+        assert!(allows(policy(UuidKind::Rfc4122, false), v1));
+        assert!(!allows(policy(UuidKind::V4, false), v1));
+        assert!(allows(policy(UuidKind::V4, true), v4));
+        assert!(!allows(policy(UuidKind::Any, true), "11111111-1111-4111-8111-111111111111"));
+        assert!(!allows(policy(UuidKind::Any, true), "01234567-89ab-cdef-0123-456789abcdef"));
+        assert!(!allows(policy(UuidKind::Any, true), "Rack2-Shelf3"));
+    }
+}

@@ -1,0 +1,102 @@
+//! Secrets in types that cannot be printed, cloned, compared or serialised.
+//!
+//! Every secret is boxed when it is made, so that moving it copies a pointer and not the bytes, and wiped when it is
+//! dropped. The bytes come out through `expose` alone, which makes every use of them easy to find.
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// What a node wants sealed, or gets back unsealed: 1 to 512 bytes, 32 from Talos.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Plaintext(Box<[u8]>);
+
+/// Longest plaintext that is ever sealed, in bytes.
+pub const MAX_PLAINTEXT_LEN: usize = 512;
+
+/// The data is empty or longer than [`MAX_PLAINTEXT_LEN`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the data to seal must be 1 to {MAX_PLAINTEXT_LEN} bytes")]
+pub struct PlaintextLength;
+
+impl Plaintext {
+    /// Takes over `bytes`, and wipes them also when it refuses them.
+    ///
+    /// # Errors
+    /// [`PlaintextLength`] when there are no bytes or more than [`MAX_PLAINTEXT_LEN`].
+    pub fn new(bytes: Vec<u8>) -> Result<Self, PlaintextLength> {
+        let mut bytes = Zeroizing::new(bytes);
+        if bytes.is_empty() || bytes.len() > MAX_PLAINTEXT_LEN {
+            return Err(PlaintextLength);
+        }
+        // `into_boxed_slice` would reallocate a vector with spare room and leave the old one unwiped.
+        let boxed: Box<[u8]> = bytes.as_slice().into();
+        bytes.zeroize();
+        Ok(Self(boxed))
+    }
+
+    /// The secret bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A 256-bit key: one from a credential, or one derived from it.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct KeyBytes(Box<[u8; Self::LEN]>);
+
+impl KeyBytes {
+    /// Length of every key, in bytes.
+    pub const LEN: usize = 32;
+
+    /// Lets `fill` write the key into its final place.
+    ///
+    /// # Errors
+    /// Whatever `fill` returns.
+    pub fn try_fill<E>(fill: impl FnOnce(&mut [u8; Self::LEN]) -> Result<(), E>) -> Result<Self, E> {
+        let mut key = Self(Box::new([0; Self::LEN]));
+        fill(&mut key.0)?;
+        Ok(key)
+    }
+
+    /// The secret bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+macro_rules! redacted {
+    ($($secret:ty),+) => {$(
+        impl fmt::Debug for $secret {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($secret), "(redacted)"))
+            }
+        }
+    )+};
+}
+redacted!(Plaintext, KeyBytes);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_of_plaintext_is_bounded() {
+        assert!(Plaintext::new(vec![]).is_err());
+        assert!(Plaintext::new(vec![7; MAX_PLAINTEXT_LEN]).is_ok());
+        assert!(Plaintext::new(vec![7; MAX_PLAINTEXT_LEN + 1]).is_err());
+    }
+
+    #[test]
+    fn debug_output_has_no_secret_in_it() {
+        let secret = Plaintext::new(b"hunter2".to_vec()).expect("7 bytes are allowed");
+        let key = KeyBytes::try_fill(|key| {
+            key.fill(0xAB);
+            Ok::<_, ()>(())
+        })
+        .expect("filling cannot fail");
+        assert_eq!(format!("{secret:?} {key:?}"), "Plaintext(redacted) KeyBytes(redacted)");
+    }
+}
