@@ -1,5 +1,7 @@
 //! `nightlatch seal` and `nightlatch unseal` against a server that answers as it is told to.
 
+#![expect(clippy::expect_used, reason = "a test that cannot be prepared has failed")]
+
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
@@ -10,10 +12,12 @@ use tonic::{Code, Request, Response, Status};
 
 const NODE: &str = "12345678-9ABC-4def-8123-456789abcdef";
 
+type Told = Result<Vec<u8>, Status>;
+
 /// Puts "sealed:" before what it seals and takes it away again, after it has given the answers it was told to give.
 #[derive(Clone, Default)]
 struct Scripted {
-    first: Arc<Mutex<Vec<Result<Vec<u8>, Status>>>>,
+    first: Arc<Mutex<Vec<Told>>>,
     calls: Arc<Mutex<Vec<(String, bool)>>>,
 }
 
