@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod key;
+pub mod listen;
 pub mod peer;
 pub mod request;
 pub mod seal;

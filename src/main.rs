@@ -1,1 +1,2 @@
+//! Runs nightlatch.
 fn main() {}
