@@ -1,0 +1,141 @@
+//! An installation of nightlatch in a directory of its own, for tests that run the built program.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// The two nodes that are listed: one behaves, the other need not.
+pub(crate) const CP_1: &str = "12345678-9abc-4def-8123-456789abcdef";
+pub(crate) const WORKER_2: &str = "fedcba98-7654-4321-8fed-cba987654321";
+
+/// What `init` and `keygen` make, and a configuration that names it. Nobody is asked: both nodes are allowed.
+pub(crate) struct Installation {
+    directory: TempDir,
+    state_directory: PathBuf,
+    address: SocketAddr,
+}
+
+impl Installation {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        done(nightlatch().arg("init").arg("--directory").arg(at("init")));
+        done(nightlatch().arg("keygen").arg("--out").arg(at("key")).arg("--backup").arg(at("backup")));
+
+        let made = fs::read_to_string(at("init/nightlatch.toml")).expect("init writes a configuration");
+        let made: toml::Table = made.parse().expect("init writes TOML");
+        let (installation, state_directory) = (&made["installation"], &made["state_directory"]);
+        let [key, socket] = [at("key"), at("cli.sock")].map(|path| path.display().to_string());
+        let text = format!(
+            r#"
+            installation = {installation}
+            state_directory = {state_directory}
+            networks = ["127.0.0.0/8"]
+            tls = "off"
+            key = [{{ name = "first", file = "{key}" }}]
+            node = [{{ uuid = "{CP_1}", name = "cp-1" }}, {{ uuid = "{WORKER_2}", name = "worker-2" }}]
+            approver = [{{ name = "alice", uid = {} }}]
+            channel = [{{ name = "cli", people = "uid", socket = "{socket}" }}]
+            rules = {{ seal = "allow", unseal = "allow", approvers = ["alice"], quorum = 1 }}
+            "#,
+            rustix::process::getuid().as_raw()
+        );
+        fs::write(at("nightlatch.toml"), text).expect("a configuration");
+        let state_directory = state_directory.as_str().expect("a path").into();
+        let port =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").local_addr().expect("bound").port();
+        Self { directory, state_directory, address: (Ipv4Addr::LOCALHOST, port).into() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.path().join("key")
+    }
+
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.path().join("nightlatch.toml")
+    }
+
+    pub(crate) fn state_directory(&self) -> &Path {
+        &self.state_directory
+    }
+
+    /// The file with the state itself, as `init` made it.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        let files: Vec<_> = fs::read_dir(&self.state_directory)
+            .expect("init makes the state directory")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state")))
+            .filter(|path| path.extension().is_none_or(|extension| extension != "lock"))
+            .collect();
+        let [file] = files.as_slice() else { panic!("one state file, not {files:?}") };
+        file.clone()
+    }
+
+    /// What starts the server at `address`.
+    pub(crate) fn serve(&self, address: SocketAddr) -> Vec<String> {
+        let configuration = self.configuration().display().to_string();
+        ["serve", "--config", &configuration, "--listen", &address.to_string()].map(str::to_owned).into()
+    }
+
+    /// Where [`Self::start`] listens. The port was free a moment ago.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the server, and returns when it accepts connections.
+    pub(crate) fn start(&self) -> Server {
+        let log = self.path().join("server.log");
+        let child = nightlatch()
+            .args(self.serve(self.address))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the program starts");
+        let mut server = Server { child, log };
+        // 10 s in all: a loop that always ends, and usually at once.
+        for _ in 0..500 {
+            if TcpStream::connect(self.address).is_ok() {
+                return server;
+            }
+            let ended = server.child.try_wait().expect("our child");
+            assert!(ended.is_none(), "the server ended while it started: {ended:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server does not accept connections");
+    }
+}
+
+/// A running server; killed when dropped. A test that fails shows what the server said.
+pub(crate) struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the server said:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+fn nightlatch() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_nightlatch"))
+}
+
+fn done(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,13 @@
+//! The built program as a server, seen from outside: what stops it from starting, and what must not stop it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared has failed, and says so"
+)]
+
+mod hostile;
+mod installation;
+mod start_up;

@@ -1,0 +1,168 @@
+//! What stops the server from starting: each fault has its exit code, and a hint that says what to do.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use crate::installation::Installation;
+
+const NIGHTLATCH: &str = env!("CARGO_BIN_EXE_nightlatch");
+
+/// Ends a server that starts although it should not.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn run(program: &str, arguments: &[String]) -> Output {
+    assert_cmd::Command::new(program).args(arguments).timeout(PATIENCE).output().expect("the program starts")
+}
+
+fn serve(installation: &Installation) -> Output {
+    run(NIGHTLATCH, &installation.serve(installation.address()))
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, codes: &[i32]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code().is_some_and(|code| codes.contains(&code)),
+        "{}, not {codes:?}:\n{text}",
+        output.status
+    );
+    for mark in ["nightlatch: error: ", "nightlatch: hint: "] {
+        assert!(text.lines().any(|line| line.starts_with(mark)), "no `{mark}` in:\n{text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("our file");
+}
+
+/// Says so past the test runner, which keeps to itself what a test that passes prints.
+fn skipped(what: &str) {
+    let _closed = writeln!(io::stderr(), "skipped: {what}");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn nothing_wrong() {
+    let installation = Installation::new();
+    drop(installation.start());
+}
+
+#[test]
+fn key_of_a_wrong_length() {
+    let installation = Installation::new();
+    let key = fs::read(installation.key()).expect("keygen made it");
+    fs::write(installation.key(), &key[..key.len() / 2]).expect("our file");
+    assert_refused(&serve(&installation), &[65]);
+    fs::write(installation.key(), b"").expect("our file");
+    assert_refused(&serve(&installation), &[65]);
+}
+
+#[test]
+fn missing_key() {
+    let installation = Installation::new();
+    fs::remove_file(installation.key()).expect("keygen made it");
+    assert_refused(&serve(&installation), &[66]);
+}
+
+#[test]
+fn key_that_everybody_may_read() {
+    let installation = Installation::new();
+    set_mode(&installation.key(), 0o644);
+    assert_refused(&serve(&installation), &[77]);
+}
+
+#[test]
+fn key_that_the_server_may_not_read() {
+    let installation = Installation::new();
+    if !is_root() {
+        set_mode(&installation.key(), 0o000);
+        return assert_refused(&serve(&installation), &[77]);
+    }
+    // The program itself may lie where only root gets to.
+    let program = installation.path().join("nightlatch");
+    fs::copy(NIGHTLATCH, &program).expect("a copy");
+    set_mode(installation.path(), 0o755);
+    set_mode(&installation.configuration(), 0o644);
+    let mut arguments = ["--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
+    arguments.push(program.display().to_string());
+    if !run("setpriv", &[arguments.as_slice(), &["--version".to_owned()]].concat()).status.success() {
+        return skipped("key that the server may not read: root cannot become an ordinary user here");
+    }
+    arguments.extend(installation.serve(installation.address()));
+    assert_refused(&run("setpriv", &arguments), &[77]);
+}
+
+#[test]
+fn damaged_state() {
+    let installation = Installation::new();
+    let file = installation.state_file();
+    let mut state = fs::read(&file).expect("init made it");
+    let middle = state.len() / 2;
+    state[middle] ^= 1;
+    fs::write(&file, &state).expect("our file");
+    assert_refused(&serve(&installation), &[65]);
+    fs::write(&file, b"").expect("our file");
+    assert_refused(&serve(&installation), &[65]);
+}
+
+/// A state that silently starts empty would lift every denial and block.
+#[test]
+fn missing_state() {
+    let installation = Installation::new();
+    fs::remove_file(installation.state_file()).expect("init made it");
+    assert_refused(&serve(&installation), &[66]);
+}
+
+#[test]
+fn state_of_another_installation() {
+    let installation = Installation::new();
+    let other = Installation::new();
+    fs::copy(other.state_file(), installation.state_file()).expect("a copy");
+    assert_refused(&serve(&installation), &[78]);
+}
+
+#[test]
+fn second_server_on_the_same_state() {
+    let installation = Installation::new();
+    let _first = installation.start();
+    let elsewhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    assert_refused(&run(NIGHTLATCH, &installation.serve(elsewhere)), &[75]);
+}
+
+#[test]
+fn port_that_is_taken() {
+    let installation = Installation::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    assert_refused(&run(NIGHTLATCH, &installation.serve(address)), &[69]);
+}
+
+/// No room for a single record: without records nothing may be released.
+#[test]
+fn full_disk() {
+    const IN_A_NAMESPACE: &str = r#"
+        cp -a "$1" "$1.copy"
+        mount -t tmpfs -o size=4m,mode=0700 none "$1"
+        cp -a "$1.copy/state"* "$1"
+        head -c 8M /dev/zero >"$1/filler" 2>/dev/null || true
+        shift
+        exec "$@"
+    "#;
+    if !is_root() || !run("unshare", &["--mount", "true"].map(str::to_owned)).status.success() {
+        return skipped("full disk: only root can mount a small one");
+    }
+    let installation = Installation::new();
+    let state = installation.state_directory().display().to_string();
+    let mut arguments = ["--mount", "sh", "-euc", IN_A_NAMESPACE, "sh", &state, NIGHTLATCH].map(str::to_owned).to_vec();
+    arguments.extend(installation.serve(installation.address()));
+    assert_refused(&run("unshare", &arguments), &[73, 74]);
+}
