@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
@@ -11,3 +12,4 @@ pub mod request;
 pub mod seal;
 pub mod secret;
 pub mod state;
+pub mod wire;

@@ -1,0 +1,96 @@
+//! The command line: one file per subcommand.
+//!
+//! A subcommand's file holds `Args`, its options, and `run`, which does it or says why not and what to do.
+
+pub mod completions;
+pub mod failure;
+pub mod man;
+pub mod seal;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::request::Operation;
+
+pub use failure::{Failure, exit};
+
+/// A key server for Talos Linux disks that asks a person first
+#[derive(Debug, Parser)]
+#[command(name = "nightlatch", version, arg_required_else_help = false, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// In the order in which the help lists them: first what runs the server, then what guards its keys, then what tries
+/// it out, and what sets up the shell at the end.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Seal data for a node, as the node itself would ask for it
+    Seal(seal::Args),
+    /// Unseal a sealed blob for a node, as the node itself would ask for it
+    Unseal(seal::Args),
+    /// Print what makes a shell complete nightlatch's options
+    Completions(completions::Args),
+    /// Print or write the manual pages
+    Man(man::Args),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// Why it could not be done, and with which code to exit.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Seal(args) => seal::run(Operation::Seal, args),
+            Command::Unseal(args) => seal::run(Operation::Unseal, args),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
+        }
+    }
+}
+
+/// The whole program: parses `arguments`, the program's own name first, and does what they say.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let done = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.run(),
+        // Help and the version are no errors, although clap returns them as such.
+        Err(shown) if !shown.use_stderr() => print_document(shown.render().to_string().as_bytes()),
+        Err(error) => Err(Failure::from_parser(&error)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // With standard error closed there is nobody left to tell.
+            let _closed = write!(io::stderr(), "{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Writes help, manual pages and the like to standard output. A reader that has seen enough, such as `head`, is fine.
+fn print_document(document: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(document).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(exit::IO, "cannot write to standard output").because(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

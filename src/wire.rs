@@ -1,0 +1,3 @@
+//! The protocols that peers speak.
+
+pub mod stubs;
