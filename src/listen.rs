@@ -4,6 +4,7 @@ pub mod systemd;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -112,6 +113,24 @@ pub fn channel(
         Ok(Connection::new(stream, peer))
     }));
     ReceiverStream::new(incoming)
+}
+
+/// Listens on `path`, which may be the left-over of a server that is gone. The directory decides who can reach it; who
+/// may use it, the kernel's word on the caller's user does.
+///
+/// # Errors
+/// Those of bind(2), and `AddrInUse` when somebody listens there already.
+pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let is_left_over = || {
+        UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && is_left_over() {
+        std::fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
 }
 
 async fn accept<L, C>(

@@ -1,0 +1,8 @@
+//! The request path from a node's call to its key, as a Talos node of each generation drives it: over an in-memory
+//! connection, in paused time, with the real server behind it but for its sockets.
+
+mod house;
+mod limits;
+mod node;
+mod people;
+mod schedules;
