@@ -2,8 +2,11 @@
 //!
 //! A subcommand's file holds `Args`, its options, and `run`, which does it or says why not and what to do.
 
+pub mod check;
 pub mod completions;
 pub mod failure;
+pub mod init;
+pub mod keygen;
 pub mod man;
 pub mod seal;
 
@@ -29,6 +32,10 @@ pub struct Cli {
 /// it out, and what sets up the shell at the end.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check the configuration and say what it means
+    Check(check::Args),
+    /// Make a first configuration, key and state
+    Init(init::Args),
     /// Seal data for a node, as the node itself would ask for it
     Seal(seal::Args),
     /// Unseal a sealed blob for a node, as the node itself would ask for it
@@ -46,6 +53,8 @@ impl Cli {
     /// Why it could not be done, and with which code to exit.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Check(args) => check::run(args),
+            Command::Init(args) => init::run(args),
             Command::Seal(args) => seal::run(Operation::Seal, args),
             Command::Unseal(args) => seal::run(Operation::Unseal, args),
             Command::Completions(args) => completions::run(args),

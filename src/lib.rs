@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod daemon;
 pub mod key;
 pub mod listen;
 pub mod peer;
