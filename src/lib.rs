@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod key;
 pub mod listen;
 pub mod peer;
+pub mod pipeline;
 pub mod request;
 pub mod seal;
 pub mod secret;

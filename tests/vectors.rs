@@ -1,6 +1,8 @@
 //! Opens every vector of docs/spec/sealed-blob.md. They were written by tests/vectors/generate.py, which shares no code
 //! with nightlatch.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -40,7 +42,11 @@ impl Vector {
     /// Opens the blob as its reader would, and tells the secret or the word for what failed.
     fn open(&self) -> Result<Vec<u8>, &'static str> {
         let key: [u8; 32] = self.bytes("key").expect("checked").try_into().expect("32 bytes");
-        let key = KeyBytes::try_fill(|to| Ok::<_, ()>(to.copy_from_slice(&key))).expect("cannot fail");
+        let key = KeyBytes::try_fill(|to| {
+            to.copy_from_slice(&key);
+            Ok::<_, ()>(())
+        })
+        .expect("cannot fail");
         let nodes: Vec<NodeUuid> =
             self.0["node"].iter().map(|claim| NodeUuid::parse(claim).expect("an identifier")).collect();
         let address = self.text("address").map(|address| address.parse::<IpAddr>().expect("an address"));

@@ -7,7 +7,11 @@ const NODE: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
 const OTHER_NODE: &str = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
 
 fn key(bytes: [u8; 32]) -> KeyBytes {
-    KeyBytes::try_fill(|key| Ok::<_, ()>(key.copy_from_slice(&bytes))).expect("cannot fail")
+    KeyBytes::try_fill(|key| {
+        key.copy_from_slice(&bytes);
+        Ok::<_, ()>(())
+    })
+    .expect("cannot fail")
 }
 
 fn keks_of(key_bytes: [u8; 32], node: &str) -> Keks {
