@@ -10,12 +10,13 @@ use crate::v1::{self, Snapshot};
 use crate::{Client, connect};
 
 /// Shortest time between two attempts to connect.
-pub const FIRST_RETRY: Duration = Duration::from_millis(100);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Longest time between two attempts to connect.
-pub const LAST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// What there is to know.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Update {
     /// Connected, for the first time or again: this is all that is open now. What was open before and is not in it was
     /// closed or forgotten meanwhile.

@@ -12,9 +12,8 @@ use nightlatch_approval_api::v1::event::Event;
 use nightlatch_approval_api::{Client, Follow, Update, connect, v1};
 use tonic::{Code, Status};
 
-use super::{Failure, exit};
+use super::{Failure, check, exit};
 use crate::clock::{Clock, HostClock};
-use crate::config::Config;
 
 /// Where the socket unit of the package puts it.
 const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
@@ -102,8 +101,7 @@ impl Server {
         if self.config.is_none() && std::fs::File::open(&path).is_err() {
             return Ok(DEFAULT_SOCKET.into());
         }
-        let (config, _) =
-            Config::load(&path).map_err(|error| Failure::new(exit::CONFIG, error.to_string()))?;
+        let (config, _) = check::load(&path)?;
         let own = |channel: &&crate::config::Channel| channel.people == crate::config::People::Uid;
         Ok(config
             .channels
@@ -161,12 +159,7 @@ impl Session {
         Ok(self.snapshot().await?.asks.into_iter().find(|ask| ask.code.eq_ignore_ascii_case(code.trim())))
     }
 
-    async fn vote_on(
-        &mut self,
-        ask: &v1::Ask,
-        verdict: v1::Verdict,
-        lasts: Option<Duration>,
-    ) -> Result<(), Failure> {
+    async fn vote_on(&mut self, ask: &v1::Ask, verdict: v1::Verdict, lasts: Option<Duration>) -> Result<(), Failure> {
         let request = v1::VoteRequest {
             ask_id: ask.id.clone(),
             verdict: verdict.into(),
@@ -242,8 +235,9 @@ fn whole_seconds(duration: Duration) -> u32 {
 }
 
 fn no_such_code(code: &str) -> Failure {
-    Failure::new(exit::DATA, format!("no open ask has the code {}", text::printable(code)))
-        .hint("nightlatch approvals lists what is open; an ask that was answered or forgotten is asked again by the node")
+    Failure::new(exit::DATA, format!("no open ask has the code {}", text::printable(code))).hint(
+        "nightlatch approvals lists what is open; an ask that was answered or forgotten is asked again by the node",
+    )
 }
 
 /// What a status of the channel's service means for the person at the keyboard.

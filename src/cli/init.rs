@@ -210,7 +210,8 @@ impl FirstNode {
     fn parse(text: &str) -> Result<Self, &'static str> {
         let (uuid, rest) = text.split_once('=').ok_or("write UUID=NAME or UUID=NAME@ADDRESS")?;
         let (name, addresses) = rest.split_once('@').unwrap_or((rest, ""));
-        let addresses = addresses.split(',').filter(|address| !address.is_empty()).map(str::to_owned).collect();
+        let addresses: Vec<String> =
+            addresses.split(',').filter(|address| !address.is_empty()).map(str::to_owned).collect();
         if addresses_are_all(&addresses) {
             return Ok(Self { uuid: uuid.to_owned(), name: name.to_owned(), addresses });
         }
@@ -218,7 +219,7 @@ impl FirstNode {
     }
 }
 
-fn addresses_are_all(addresses: &Vec<String>) -> bool {
+fn addresses_are_all(addresses: &[String]) -> bool {
     addresses.iter().all(|address| address.parse::<IpAddr>().is_ok())
 }
 

@@ -32,7 +32,7 @@ pub struct Args {
 /// # Errors
 /// What went wrong; then neither file is left behind.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let made = make(&args)?;
+    let made = make(&args.out, args.backup.as_deref())?;
     let mut warnings = String::new();
     for warning in &made.warnings {
         warnings.push_str(&format!("nightlatch: warning: {warning}\n"));
@@ -50,18 +50,26 @@ struct Made {
     warnings: Vec<String>,
 }
 
-fn make(args: &Args) -> Result<Made, Failure> {
+/// Makes a key for `nightlatch init`, and gives what its owner should know.
+///
+/// # Errors
+/// What went wrong; then neither file is left behind.
+pub(super) fn create_key(out: &Path, backup: Option<&Path>) -> Result<Vec<String>, Failure> {
+    make(out, backup).map(|made| made.warnings)
+}
+
+fn make(out: &Path, backup: Option<&Path>) -> Result<Made, Failure> {
     let mut warnings = vec![];
-    match &args.backup {
-        Some(backup) => warnings.extend(check_places(&args.out, backup)?),
+    match backup {
+        Some(backup) => warnings.extend(check_places(out, backup)?),
         None => warnings.push("there is no backup: when this key is lost, so is every disk that it sealed".into()),
     }
     let key = KeyBytes::try_fill(|key| getrandom::fill(key))
         .map_err(|error| Failure::new(exit::SOFTWARE, "the kernel gave no random numbers").because(&error))?;
 
-    write(&args.out, &key)?;
-    if let Some(backup) = &args.backup {
-        let mode = write(backup, &key).map_err(|failure| undo(&args.out, failure))?;
+    write(out, &key)?;
+    if let Some(backup) = backup {
+        let mode = write(backup, &key).map_err(|failure| undo(out, failure))?;
         if mode & 0o077 != 0 {
             warnings.push(format!(
                 "others than you may read {} (mode {mode:04o}), as its file system keeps no permissions: lock it away",

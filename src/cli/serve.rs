@@ -8,9 +8,9 @@ use std::sync::Arc;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, exit};
+use super::{Failure, check, exit};
 use crate::clock::HostClock;
-use crate::config::{self, Config, LogLevel};
+use crate::config::{self, LogLevel};
 use crate::daemon::open::OpenError;
 use crate::daemon::{Server, SocketError, Sockets, logging};
 
@@ -43,8 +43,7 @@ fn level(word: &str) -> Result<LogLevel, String> {
 /// # Errors
 /// When it cannot start, or cannot go on.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let (mut config, warnings) =
-        Config::load(&args.config).map_err(|error| Failure::from_config(&error, &args.config))?;
+    let (mut config, warnings) = check::load(&args.config)?;
     if let Some(directory) = args.state_directory {
         config.state_directory = directory;
     }
@@ -99,18 +98,20 @@ fn socket_failure(error: &SocketError) -> Failure {
         }
         SocketError::BindChannel(..) => failure(exit::CANNOT_CREATE)
             .hint("its directory must exist and be writable for this user, and no other server may listen there"),
-        SocketError::Inherit(_) => failure(exit::CONFIG)
-            .hint("FileDescriptorName= in the socket units must be `talos`, `metrics`, or `approval-` and a channel's name"),
-        SocketError::NoTalos => failure(exit::CONFIG).hint("add [listen] talos = [\"ADDRESS:4050\"], or start the socket unit"),
+        SocketError::Inherit(_) => failure(exit::CONFIG).hint(
+            "FileDescriptorName= in the socket units must be `talos`, `metrics`, or `approval-` and a channel's name",
+        ),
+        SocketError::NoTalos => {
+            failure(exit::CONFIG).hint("add [listen] talos = [\"ADDRESS:4050\"], or start the socket unit")
+        }
     }
 }
 
 fn open_failure(error: &OpenError) -> Failure {
     let failure = |code| Failure::new(code, error.to_string()).because(error);
     match error {
-        OpenError::Audit { .. } => {
-            failure(exit::IO).hint("without its audit log the server releases nothing; mend the disk, or move the file aside")
-        }
+        OpenError::Audit { .. } => failure(exit::IO)
+            .hint("without its audit log the server releases nothing; mend the disk, or move the file aside"),
         OpenError::Key { source, .. } => failure(exit::NO_INPUT).hint(source.hint()),
         OpenError::NoSealingKey => failure(exit::CONFIG).hint("set seals = true for one [[key]]"),
         OpenError::State { source, .. } => failure(exit::CONFIG).hint(source.hint()),

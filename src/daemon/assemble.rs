@@ -1,5 +1,6 @@
 //! From the configuration to the parts of the service that decide.
 
+use crate::approval::ledger::Timings;
 use crate::approval::policy::{Action, Approver, Layer, OtherAddress, Policy};
 use crate::config::{self, Config};
 use crate::peer;
@@ -9,6 +10,37 @@ use crate::peer::admission::Admission;
 #[must_use]
 pub fn admission(config: &Config) -> Admission {
     Admission::new(config.networks.clone(), config.nodes.iter().map(node), config.uuid_policy)
+}
+
+/// How long things last.
+#[must_use]
+pub fn timings(timings: &config::Timings) -> Timings {
+    let config::Timings {
+        hold,
+        release_margin,
+        lease,
+        lease_max,
+        uses,
+        deny_for,
+        block_for,
+        poll_for,
+        ask_ttl,
+        seal_grant_for,
+        seal_grant_uses,
+    } = *timings;
+    Timings {
+        hold,
+        release_margin,
+        lease,
+        lease_max,
+        uses,
+        deny_for,
+        block_for,
+        poll_for,
+        ask_ttl,
+        seal_grant_for,
+        seal_grant_uses,
+    }
 }
 
 /// Which rule decides about a call, and who may answer.

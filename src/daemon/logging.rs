@@ -16,9 +16,8 @@ pub fn start(log: &Log) {
     let level = |level: LogLevel| level.as_str().parse().unwrap_or(tracing::level_filters::LevelFilter::INFO);
     let targets = Targets::new().with_default(level(log.libraries)).with_target("nightlatch", level(log.level));
     let journal = runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
-    let terminal = journal
-        .is_none()
-        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false));
+    let terminal =
+        journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false));
     // A test that starts two servers in one process keeps the first one's.
     let _kept = tracing_subscriber::registry()
         .with(targets)

@@ -66,8 +66,8 @@ impl Server {
         let (store, standing) = Store::open(directory, config.installation)
             .map_err(|source| OpenError::State { directory: directory.clone(), source })?;
         let path = directory.join(AUDIT_LOG);
-        let (file, tail) = audit::file::File::open(&path, clock.now().wall)
-            .map_err(|source| OpenError::Audit { path, source })?;
+        let (file, tail) =
+            audit::file::File::open(&path, clock.now().wall).map_err(|source| OpenError::Audit { path, source })?;
         let log = Log::new(file, tail, Arc::clone(&clock));
         let records = DurableRecords::new(log.clone(), store);
         let admission = Arc::new(assemble::admission(config));
@@ -93,7 +93,8 @@ impl Server {
 }
 
 fn keyring(keys: &[Key]) -> Result<Keyring, OpenError> {
-    let (mut sealing, mut opening): (Option<Box<dyn Source>>, Vec<Box<dyn Source>>) = (None, vec![]);
+    let mut sealing: Option<Box<dyn Source>> = None;
+    let mut opening: Vec<Box<dyn Source>> = vec![];
     for key in keys {
         let bytes = match &key.source {
             KeySource::Credential(name) => credential::from_systemd(name),

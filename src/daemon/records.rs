@@ -70,14 +70,14 @@ fn entry(event: &Event) -> Option<Entry> {
         .into(),
         Event::Voted { ask, by, verdict, decided } => record::Vote {
             ask: name((ask.id, ask.code)),
-            node: (&*ask.node).into(),
+            node: Some((&*ask.node).into()),
             verdict: match verdict {
                 Verdict::Approve(_) => record::Verdict::Approve,
                 Verdict::Deny(_) => record::Verdict::Deny,
                 Verdict::Block(_) => record::Verdict::Block,
             },
             result: if *decided { VoteResult::Decided } else { VoteResult::Counted },
-            approver: Name::new(&by.vote.approver),
+            approver: Some(Name::new(&by.vote.approver)),
             channel: Name::new(&by.vote.channel),
             uid: by.uid,
             telegram_id: by.telegram_id,

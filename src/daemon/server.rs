@@ -151,7 +151,9 @@ impl Server {
     /// [`ServeError`].
     pub async fn run(self, sockets: Sockets, stop: impl Future<Output = &'static str>) -> Result<(), ServeError> {
         let installation = Name::new(&self.installation);
-        self.log.write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()]).await?;
+        self.log
+            .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
+            .await?;
         let (stopping, accepting, calls) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         let nodes = {
             let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;

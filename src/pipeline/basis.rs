@@ -84,7 +84,7 @@ impl Basis {
 
     fn approvers(&self) -> Names {
         let votes = self.terms.grant.as_ref().map(|grant| grant.votes.as_slice()).unwrap_or_default();
-        Names::new(votes.iter().map(|vote| &*vote.approver))
+        votes.iter().map(|vote| &vote.approver).collect()
     }
 
     /// What is denied is never released.
@@ -98,10 +98,10 @@ impl Basis {
 }
 
 /// The word under which a refusal is summed up.
-pub(super) const fn reason(refusal: &Refusal) -> Reason {
+pub(super) fn reason(refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::Malformed(_) => Reason::Malformed,
-        Refusal::NotAdmitted(why) => Reason::of(*why),
+        Refusal::NotAdmitted(why) => Reason::from(*why),
         Refusal::NotApproved(NotApproved::Refused(why)) => match why {
             ledger::Reason::Blocked => Reason::Blocked,
             ledger::Reason::Denied => Reason::Denied,

@@ -1,6 +1,6 @@
 //! `sidero.kms.KMSService` (docs/spec/talos-kms.md) on top of the pipeline.
 
-use std::future::Future;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +28,17 @@ pub const MAX_MESSAGE_LEN: usize = 16 * 1024;
 pub const MAX_CALLS_PER_CONNECTION: usize = 32;
 
 /// The service that nodes call.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Talos {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
+}
+
+impl fmt::Debug for Talos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Talos").finish_non_exhaustive()
+    }
 }
 
 impl Talos {

@@ -1,10 +1,10 @@
 //! A server in memory, with real state, audit log and key file in a directory of its own.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -94,11 +94,32 @@ people = "uid"
 
 /// The server, and everything one needs to knock at it.
 pub struct House {
-    pub clock: Arc<PausedClock>,
     directory: tempfile::TempDir,
     talos: mpsc::Sender<std::io::Result<Connection<DuplexStream, Peer>>>,
     channel: mpsc::Sender<std::io::Result<Connection<DuplexStream, UnixPeer>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    cables: Cables,
+}
+
+/// What connects clients with the server, so that it can be cut.
+#[derive(Clone, Default)]
+struct Cables(Arc<Mutex<Vec<tokio::task::AbortHandle>>>);
+
+impl Cables {
+    /// The two ends of a new cable.
+    fn lay(&self) -> (DuplexStream, DuplexStream) {
+        let (near, mut near_far) = tokio::io::duplex(64 * 1024);
+        let (far, mut far_near) = tokio::io::duplex(64 * 1024);
+        let copying = tokio::spawn(async move {
+            let _ended = tokio::io::copy_bidirectional(&mut near_far, &mut far_near).await;
+        });
+        self.0.lock().expect("no test panics here").push(copying.abort_handle());
+        (near, far)
+    }
+
+    fn cut(&self) {
+        self.0.lock().expect("no test panics here").drain(..).for_each(|cable| cable.abort());
+    }
 }
 
 impl House {
@@ -116,23 +137,30 @@ impl House {
         key.write_all(&[0x5A; 32]).expect("a key");
         let config = Self::config(&directory, rules);
         drop(Store::create(&config.state_directory, config.installation).expect("a state"));
-        Self::start(directory, &config)
+        let clock = Arc::new(PausedClock::new());
+        let server = Server::open(&config, clock).unwrap_or_else(|error| panic!("{error:?}"));
+        Self::start(directory, server)
     }
 
     /// Ends the server at once, as a crash would, and starts it again on what is on the disk.
-    pub async fn crash_and_restart(mut self, rules: &str) -> Self {
-        for task in std::mem::take(&mut self.tasks) {
+    pub async fn crash_and_restart(self, rules: &str) -> Self {
+        self.cables.cut();
+        for task in self.tasks {
             task.abort();
             let _aborted = task.await;
         }
         let Self { directory, talos, channel, .. } = self;
         drop((talos, channel));
         let config = Self::config(&directory, rules);
-        // What the ended server had open is closed when its last task is gone.
+        // The tasks of its connections end when they read that the cable is cut.
+        let clock = Arc::new(PausedClock::new());
         for _ in 0..1_000 {
-            tokio::task::yield_now().await;
+            if let Ok(server) = Server::open(&config, Arc::clone(&clock) as Arc<dyn Clock>) {
+                return Self::start(directory, server);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Self::start(directory, &config)
+        panic!("the ended server holds on to its state");
     }
 
     fn config(directory: &tempfile::TempDir, rules: &str) -> Config {
@@ -141,9 +169,7 @@ impl House {
         Config::parse(&text, "nightlatch.toml").unwrap_or_else(|error| panic!("{error}")).0
     }
 
-    fn start(directory: tempfile::TempDir, config: &Config) -> Self {
-        let clock = Arc::new(PausedClock::new());
-        let server = Server::open(config, Arc::clone(&clock) as Arc<dyn Clock>).unwrap_or_else(|error| panic!("{error:?}"));
+    fn start(directory: tempfile::TempDir, server: Server) -> Self {
         let (talos, talos_incoming) = mpsc::channel(64);
         let (channel, channel_incoming) = mpsc::channel(8);
         let talos_service = server.talos(&TaskTracker::new());
@@ -167,22 +193,25 @@ impl House {
                 }
             }),
         ];
-        Self { clock, directory, talos, channel, tasks }
+        Self { directory, talos, channel, tasks, cables: Cables::default() }
     }
 
     /// How a peer at `address` reaches the server.
     pub fn road(&self, address: &str) -> Road {
         let address: std::net::IpAddr = address.parse().expect("an address");
-        Road { talos: self.talos.clone(), peer: Peer::plaintext(SocketAddr::new(address, 40_000)) }
+        Road {
+            talos: self.talos.clone(),
+            cables: self.cables.clone(),
+            peer: Peer::plaintext(SocketAddr::new(address, 40_000)),
+        }
     }
 
     /// A person at the host.
     pub async fn person(&self, uid: u32) -> Person {
-        let channel = self.channel.clone();
+        let (channel, cables) = (self.channel.clone(), self.cables.clone());
         let connector = tower::service_fn(move |_: http::Uri| {
-            let channel = channel.clone();
+            let (channel, (near, far)) = (channel.clone(), cables.lay());
             async move {
-                let (near, far) = tokio::io::duplex(64 * 1024);
                 let connection = Connection::new(far, UnixPeer { uid, gid: uid });
                 channel.send(Ok(connection)).await.map_err(std::io::Error::other)?;
                 Ok::<_, std::io::Error>(TokioIo::new(near))
@@ -207,13 +236,14 @@ impl House {
 #[derive(Clone)]
 pub struct Road {
     talos: mpsc::Sender<std::io::Result<Connection<DuplexStream, Peer>>>,
+    cables: Cables,
     peer: Peer,
 }
 
 impl Road {
     /// A new connection.
     pub async fn connect(&self) -> DuplexStream {
-        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (near, far) = self.cables.lay();
         self.talos.send(Ok(Connection::new(far, self.peer))).await.expect("the server listens");
         near
     }

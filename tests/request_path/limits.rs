@@ -12,19 +12,19 @@ use crate::node::{Node, Version};
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_junk_calls_make_at_most_one_message_and_the_nodes_prompt_arrives() {
-    for addresses in [1, 1_000] {
+    for addresses in [1_u32, 1_000] {
         let house = House::open();
         let mut alice = house.person(ALICE).await;
         alice.listen().await.expect("alice may listen");
-        for call in 0..10_000_u32 {
-            if call % 100 == 0 {
-                alice.catch_up().await;
-            }
-            let road = house.road(&format!("2001:db8:{:x}::1", call % addresses));
-            let stranger = format!("00000000-0000-4000-8000-{call:012x}");
+        for number in 0..addresses {
+            let road = house.road(&format!("2001:db8:{number:x}::1"));
             let mut client = KmsServiceClient::new(road.channel().await);
-            let status = client.unseal(Request { node_uuid: stranger, data: vec![1; 60] }).await.expect_err("a stranger");
-            assert!(matches!(status.code(), Code::PermissionDenied | Code::ResourceExhausted), "{status:?}");
+            for call in 0..10_000 / addresses {
+                let node_uuid = format!("00000000-0000-4000-8000-{number:04x}{call:08x}");
+                let status = client.unseal(Request { node_uuid, data: vec![1; 60] }).await.err().expect("a stranger");
+                assert!(matches!(status.code(), Code::PermissionDenied | Code::ResourceExhausted), "{status:?}");
+            }
+            alice.catch_up().await;
         }
         let node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
         let (_, ask) = tokio::join!(node.unseal(0, &[1; 60]), alice.asked());
@@ -39,9 +39,10 @@ async fn junk_in_a_listed_nodes_name_does_not_take_its_prompt() {
     let house = House::with_rules("other_address = \"ask\"");
     let mut alice = house.person(ALICE).await;
     alice.listen().await.expect("alice may listen");
-    for last in 50..=250 {
+    for last in 120..=250 {
         let thief = Node::new(&house, CP_1, Version::V1_13, &[&format!("192.0.2.{last}")]);
-        assert!(tokio::time::timeout(Duration::from_millis(50), thief.unseal(0, &[1; 60])).await.is_err() || last > 51);
+        let status = thief.unseal(0, &[1; 60]).await.expect_err("not approved");
+        assert!(matches!(status.code(), Code::Unavailable | Code::ResourceExhausted), "{status:?}");
     }
     alice.catch_up().await;
     assert_eq!(alice.prompts.len(), 2, "two of the addresses are asked for");
@@ -78,7 +79,7 @@ async fn strangers_at_the_host_neither_listen_nor_vote() {
         let mut stranger = house.person(uid).await;
         assert_eq!(stranger.listen().await.expect_err("a stranger").code(), Code::PermissionDenied);
         for verdict in [v1::Verdict::Approve, v1::Verdict::Deny, v1::Verdict::Block] {
-            let status = stranger.vote(&ask, verdict).await.expect_err("a stranger");
+            let status = stranger.vote(&ask, verdict).await.err().expect("a stranger");
             assert_eq!(status.code(), Code::PermissionDenied);
         }
         assert_eq!(stranger.block_node("cp-1").await.expect_err("a stranger").code(), Code::PermissionDenied);
@@ -151,7 +152,7 @@ async fn bad_requests_are_told_what_is_wrong_with_them() {
     let house = House::open();
     let call = async |node_uuid: &str, data: Vec<u8>| {
         let mut client = KmsServiceClient::new(house.road("192.0.2.11").channel().await);
-        client.unseal(Request { node_uuid: node_uuid.to_owned(), data }).await.expect_err("bad").code()
+        client.unseal(Request { node_uuid: node_uuid.to_owned(), data }).await.err().expect("bad").code()
     };
     for uuid in ["", "a b", "caf\u{e9}", &"x".repeat(65), "\u{202e}x"] {
         assert_eq!(call(uuid, vec![1; 60]).await, Code::InvalidArgument, "{uuid:?}");

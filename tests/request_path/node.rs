@@ -79,8 +79,7 @@ impl Node {
         let work = async {
             tokio::time::sleep(self.connect).await;
             let mut client = KmsServiceClient::new(road.channel().await);
-            let mut request =
-                tonic::Request::new(Request { node_uuid: self.uuid.clone(), data: data.to_vec() });
+            let mut request = tonic::Request::new(Request { node_uuid: self.uuid.clone(), data: data.to_vec() });
             request.set_timeout(CALL - self.connect);
             let response = match operation {
                 Operation::Seal => client.seal(request).await,

@@ -34,7 +34,8 @@ impl Person {
     /// Waits for the next event.
     pub async fn next(&mut self) -> Event {
         let events = self.events.as_mut().expect("listen first");
-        let event = events.message().await.expect("the stream goes on").and_then(|event| event.event).expect("an event");
+        let event =
+            events.message().await.expect("the stream goes on").and_then(|event| event.event).expect("an event");
         match &event {
             Event::Opened(ask) => self.prompts.push(ask.clone()),
             Event::Release(release) => self.releases.push(release.clone()),

@@ -120,7 +120,9 @@ pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
         }
         (_, Some(decided), _) => closed(decided),
         (v1::VoteResult::Repeated, _, Some(ask)) => format!("{}\nyou had approved it before", headline(ask)),
-        (_, _, Some(ask)) => format!("{}\nyour approval counts; {} more must approve", headline(ask), ask.votes_missing),
+        (_, _, Some(ask)) => {
+            format!("{}\nyour approval counts; {} more must approve", headline(ask), ask.votes_missing)
+        }
         _ => "done".to_owned(),
     };
     format!("{shown}\n")
@@ -180,7 +182,10 @@ pub(super) fn name(node: Option<&v1::Node>) -> String {
 
 /// Text from elsewhere, with everything that could move the cursor or turn the line around shown as `?`.
 pub(super) fn printable(text: &str) -> String {
-    let is_harmless = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     text.chars().map(|c| if is_harmless(c) { c } else { '?' }).collect()
 }
 
@@ -244,8 +249,7 @@ mod tests {
 
     #[test]
     fn spans_use_the_unit_that_matters() {
-        let spans: Vec<_> =
-            [120, 5_000, 119_000, 300_000, 7_200_000, 172_800_000].into_iter().map(span).collect();
+        let spans: Vec<_> = [120, 5_000, 119_000, 300_000, 7_200_000, 172_800_000].into_iter().map(span).collect();
         assert_eq!(spans, ["120 ms", "5 s", "119 s", "5 min", "2 h", "2 days"]);
     }
 }
