@@ -1,6 +1,5 @@
 //! `nightlatch check`: reads the configuration, says what it means, and opens nothing: no socket, no key, no state.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -132,11 +131,17 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
     text
 }
 
+/// The first few of `items`, and how many more there are.
 fn listed(items: &[impl ToString], none: &str) -> String {
+    const SHOWN: usize = 8;
     if items.is_empty() {
         return none.to_owned();
     }
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    let mut text = items.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    if let Some(more @ 1..) = items.len().checked_sub(SHOWN) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 /// Writes `rows` in columns below `header`; nothing when there are no rows.
@@ -152,8 +157,9 @@ fn table<const COLUMNS: usize>(text: &mut String, header: [&str; COLUMNS], rows:
     for row in std::iter::once(header.map(str::to_owned)).chain(rows) {
         let mut written = String::new();
         for (cell, width) in row.iter().zip(widths) {
-            // Writing to a String does not fail.
-            let _written = write!(written, "{cell:width$}  ");
+            written.push_str(cell);
+            // The formatter pads up to 65,535 characters only, and panics past them.
+            written.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
         }
         line(text, written.trim_end());
     }
@@ -190,6 +196,15 @@ mod tests {
             assert!(text.contains(row), "{row}\nis not in\n{text}");
         }
         assert!(!text.contains("warnings"));
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_wide_cells_are_padded() {
+        assert_eq!(listed(&[1, 2, 3, 4, 5, 6, 7, 8], ""), "1 2 3 4 5 6 7 8");
+        assert_eq!(listed(&[1, 2, 3, 4, 5, 6, 7, 8, 9], ""), "1 2 3 4 5 6 7 8 and 1 more");
+        let mut text = String::new();
+        table(&mut text, ["A", "B"], vec![["x".repeat(70_000), "y".into()]]);
+        assert!(text.ends_with("x  y\n"), "a cell wider than the formatter can pad");
     }
 
     #[test]

@@ -275,6 +275,9 @@ mod tests {
         assert_eq!(warnings.len(), 2, "no network and no node: {warnings:?}");
         let said = template::farewell(&layout, None, &person, &warnings);
         assert!(said.contains("systemd-creds encrypt --name=nightlatch-key /run/nightlatch.key"), "{said}");
+        assert!(said.contains("nightlatch-approvers \"$(id -un 1000)\"\n"), "{said}");
+        let root = Person { name: "root".into(), uid: 0 };
+        assert!(!template::farewell(&layout, None, &root, &warnings).contains("nightlatch-approvers"));
     }
 
     #[test]

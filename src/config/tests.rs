@@ -141,6 +141,10 @@ fn excerpts_cannot_steer_a_terminal() {
     let error = error(&with("state_directory = \"\u{202e}moor\"", ""));
     assert!(error.contains("\u{fffd}moor") && !error.contains('\u{202e}'), "{error}");
     let error = self::error(&with("", "[[approver]]\nname = \"\\u001b[2J\"\nuid = 1"));
+    for raw in ["state_directory = \"\u{1b}[2J\"", "\u{1b}[2J = 1", "uuid_policy = \"\\u001b[2J\""] {
+        let error = self::error(&with(raw, ""));
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
     assert!(error.contains("this name cannot be used") && !error.contains('\u{1b}'), "{error}");
 }
 

@@ -133,10 +133,16 @@ pub(super) fn farewell(layout: &Layout, backup: Option<&Path>, person: &Person, 
     }
     text += "\nnext\n";
     text += &if layout.credential {
+        // Root needs no group to reach the socket.
+        let group = match person.uid {
+            0 => String::new(),
+            uid => format!("usermod --append --groups nightlatch-approvers \"$(id -un {uid})\"\n  "),
+        };
         format!(
             "  systemd-creds encrypt --name=nightlatch-key {key} /etc/credstore.encrypted/nightlatch-key\n  \
              rm {key}\n  \
              nightlatch check\n  \
+             {group}\
              systemctl enable --now nightlatch.socket nightlatch-cli.socket\n"
         )
     } else {
