@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -24,13 +25,15 @@ impl Installation {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
-        done(nightlatch().arg("init").arg("--directory").arg(at("init")));
-        done(nightlatch().arg("keygen").arg("--out").arg(at("key")).arg("--backup").arg(at("backup")));
+        done(nightlatch().arg("init").arg("--directory").arg(at("init")).arg("--no-backup"));
+        // A backup beside the key would be none.
+        ["keys", "backup"].map(|name| fs::DirBuilder::new().mode(0o700).create(at(name)).expect("a directory"));
+        done(nightlatch().arg("keygen").arg("--out").arg(at("keys/first")).arg("--backup").arg(at("backup/first")));
 
         let made = fs::read_to_string(at("init/nightlatch.toml")).expect("init writes a configuration");
         let made: toml::Table = made.parse().expect("init writes TOML");
         let (installation, state_directory) = (&made["installation"], &made["state_directory"]);
-        let [key, socket] = [at("key"), at("cli.sock")].map(|path| path.display().to_string());
+        let [key, socket] = [at("keys/first"), at("cli.sock")].map(|path| path.display().to_string());
         let text = format!(
             r#"
             installation = {installation}
@@ -57,7 +60,7 @@ impl Installation {
     }
 
     pub(crate) fn key(&self) -> PathBuf {
-        self.path().join("key")
+        self.path().join("keys/first")
     }
 
     pub(crate) fn configuration(&self) -> PathBuf {

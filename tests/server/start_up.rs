@@ -91,6 +91,7 @@ fn key_that_the_server_may_not_read() {
     let program = installation.path().join("nightlatch");
     fs::copy(NIGHTLATCH, &program).expect("a copy");
     set_mode(installation.path(), 0o755);
+    installation.key().parent().into_iter().for_each(|directory| set_mode(directory, 0o755));
     set_mode(&installation.configuration(), 0o644);
     let mut arguments = ["--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
     arguments.push(program.display().to_string());

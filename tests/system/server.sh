@@ -27,7 +27,7 @@ initialised() {
 
 # State from `init`, a key from `keygen`, and a configuration with what these tests need.
 server_create() {
-    "$nightlatch" init --directory "$directory/init" >"$directory/init.log" 2>&1 || fail "init: $(cat "$directory/init.log")"
+    "$nightlatch" init --directory "$directory/init" --no-backup >"$directory/init.log" 2>&1 || fail "init: $(cat "$directory/init.log")"
     mkdir -m 0700 "$directory/keys" "$directory/backup"
     "$nightlatch" keygen --out "$directory/keys/first" --backup "$directory/backup/first" >"$directory/keygen.log" 2>&1 ||
         fail "keygen: $(cat "$directory/keygen.log")"
