@@ -235,7 +235,7 @@ impl Log {
             !std::mem::replace(&mut queue.flushing, true)
         };
         if start {
-            let flusher = Flusher { shared: Arc::clone(&self.shared), done: false };
+            let flusher = Flusher::new(Arc::clone(&self.shared));
             drop(tokio::task::spawn_blocking(move || flusher.run()));
         }
         Ok(receiver)
@@ -245,37 +245,45 @@ impl Log {
 /// The task that writes for everybody who waits.
 struct Flusher {
     shared: Arc<Shared>,
+    /// What it works on, held here so that in a panic those who wait learn of it after `drop` has made room for a new
+    /// task.
+    synced: Vec<Waiting>,
+    refusals: Vec<Waiting>,
     done: bool,
 }
 
 impl Flusher {
+    const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, synced: vec![], refusals: vec![], done: false }
+    }
+
     fn run(mut self) {
-        while let Some(batch) = self.next_batch() {
+        while self.take_waiting() {
             let mut writer = lock(&self.shared.writer);
-            let (synced, refusals): (Vec<_>, Vec<_>) =
-                batch.into_iter().partition(|waiting| waiting.kind == Kind::Synced);
-            if !synced.is_empty() {
-                let (result, lost) = writer.write_synced(&synced);
+            if !self.synced.is_empty() {
+                let (result, lost) = writer.write_synced(&self.synced);
                 lock(&self.shared.refusals).lost(lost);
-                tell(synced, &result);
+                tell(&mut self.synced, &result);
             }
-            for waiting in refusals {
-                let lost = writer.write_refusals(&waiting);
+            for waiting in &self.refusals {
+                let lost = writer.write_refusals(waiting);
                 lock(&self.shared.refusals).lost(lost);
-                tell(vec![waiting], &Ok(()));
             }
+            tell(&mut self.refusals, &Ok(()));
         }
     }
 
-    /// All that wait, or `None` when nobody does, and then this task has ended.
-    fn next_batch(&mut self) -> Option<Vec<Waiting>> {
+    /// Takes over all that wait. When nothing does, this task has ended.
+    fn take_waiting(&mut self) -> bool {
         let mut queue = lock(&self.shared.queue);
         if queue.waiting.is_empty() {
             queue.flushing = false;
             self.done = true;
-            return None;
+            return false;
         }
-        Some(std::mem::take(&mut queue.waiting))
+        let waiting = std::mem::take(&mut queue.waiting).into_iter();
+        (self.synced, self.refusals) = waiting.partition(|waiting| waiting.kind == Kind::Synced);
+        true
     }
 }
 
@@ -290,8 +298,8 @@ impl Drop for Flusher {
     }
 }
 
-fn tell(batch: Vec<Waiting>, result: &Result<(), Unrecorded>) {
-    for waiting in batch {
+fn tell(batch: &mut Vec<Waiting>, result: &Result<(), Unrecorded>) {
+    for waiting in batch.drain(..) {
         // An error means that the caller is gone. The record is not.
         drop(waiting.answer.send(result.clone()));
     }
