@@ -184,6 +184,10 @@ fn report(args: &Args, id: KeyId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn generate(args: &Args) -> Result<Made, Failure> {
+        make(&args.out, args.backup.as_deref())
+    }
     use crate::credential;
 
     struct Places {
@@ -214,7 +218,7 @@ mod tests {
     fn key_and_backup_are_one_key_and_private() {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
-        let made = make(&args).expect("made");
+        let made = generate(&args).expect("made");
         let [key, copy] = [&args.out, args.backup.as_ref().expect("given")]
             .map(|path| credential::from_file(path).expect("32 bytes, mode 0600"));
         assert_eq!(key.expose(), copy.expose());
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn two_keys_differ() {
         let places = Places::new();
-        let [first, second] = ["host/1", "host/2"].map(|out| make(&places.args(out, None)).expect("made"));
+        let [first, second] = ["host/1", "host/2"].map(|out| generate(&places.args(out, None)).expect("made"));
         assert_ne!(first.id, second.id);
         assert!(first.warnings.iter().any(|warning| warning.contains("no backup")));
     }
@@ -236,13 +240,13 @@ mod tests {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
         std::fs::write(&args.out, "precious").expect("written");
-        assert_eq!(make(&args).expect_err("it exists").code(), exit::CANNOT_CREATE);
+        assert_eq!(generate(&args).expect_err("it exists").code(), exit::CANNOT_CREATE);
         assert_eq!(std::fs::read(&args.out).expect("read"), b"precious");
         assert_eq!(places.files(), 1);
 
         let args = places.args("host/new", Some("stick/key"));
         std::fs::write(places.root.path().join("stick/key"), "precious").expect("written");
-        assert_eq!(make(&args).expect_err("the backup exists").code(), exit::CANNOT_CREATE);
+        assert_eq!(generate(&args).expect_err("the backup exists").code(), exit::CANNOT_CREATE);
         assert!(!args.out.exists(), "a key without a backup is removed");
         assert_eq!(std::fs::read(places.root.path().join("stick/key")).expect("read"), b"precious");
     }
@@ -251,10 +255,10 @@ mod tests {
     fn the_key_goes_when_the_backup_fails() {
         let places = Places::new();
         let args = places.args("host/key", Some("none/key"));
-        assert_eq!(make(&args).expect_err("no such directory").code(), exit::CANNOT_CREATE);
+        assert_eq!(generate(&args).expect_err("no such directory").code(), exit::CANNOT_CREATE);
         // The directory is there, and takes no file of this name.
         let long = format!("stick/{}", "x".repeat(300));
-        assert_eq!(make(&places.args("host/key", Some(&long))).expect_err("too long").code(), exit::CANNOT_CREATE);
+        assert_eq!(generate(&places.args("host/key", Some(&long))).expect_err("too long").code(), exit::CANNOT_CREATE);
         assert_eq!(places.files(), 0);
     }
 
@@ -263,7 +267,7 @@ mod tests {
         let places = Places::new();
         std::os::unix::fs::symlink("host", places.root.path().join("alias")).expect("linked");
         for backup in ["host/key", "host/copy", "alias/copy", "stick/../host/copy"] {
-            let failure = make(&places.args("host/key", Some(backup))).expect_err("the same directory");
+            let failure = generate(&places.args("host/key", Some(backup))).expect_err("the same directory");
             assert_eq!(failure.code(), exit::USAGE, "{backup}");
         }
         assert_eq!(places.files(), 0);
@@ -273,7 +277,7 @@ mod tests {
     fn what_is_said_does_not_hold_the_key() {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
-        let made = make(&args).expect("made");
+        let made = generate(&args).expect("made");
         let said = format!("{}{:?}", report(&args, made.id), made);
         let key = std::fs::read(&args.out).expect("read");
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -32,7 +32,6 @@ pub enum Version {
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub at: Duration,
-    pub volume: usize,
     pub result: Result<(), Status>,
 }
 
@@ -162,7 +161,7 @@ impl Node {
             }
         }
         let result = result.map(drop);
-        self.attempts.push(Attempt { at: began - self.started, volume, result: result.clone() });
+        self.attempts.push(Attempt { at: began - self.started, result: result.clone() });
         result
     }
 }
