@@ -2,10 +2,16 @@
 //!
 //! A subcommand's file holds `Args`, its options, and `run`, which does it or says why not and what to do.
 
+pub mod approvals;
+pub mod check;
 pub mod completions;
 pub mod failure;
+pub mod init;
+pub mod keygen;
 pub mod man;
+pub mod recover;
 pub mod seal;
+pub mod serve;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -29,6 +35,18 @@ pub struct Cli {
 /// it out, and what sets up the shell at the end.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Answer nodes, and ask people first
+    Serve(serve::Args),
+    /// See what nodes ask for, and answer
+    Approvals(approvals::Args),
+    /// Check the configuration and say what it means
+    Check(check::Args),
+    /// Make a first configuration, key and state
+    Init(init::Args),
+    /// Make a key, and a backup of it
+    Keygen(keygen::Args),
+    /// Open a sealed blob or a LUKS2 token without a server
+    Recover(recover::Args),
     /// Seal data for a node, as the node itself would ask for it
     Seal(seal::Args),
     /// Unseal a sealed blob for a node, as the node itself would ask for it
@@ -46,6 +64,12 @@ impl Cli {
     /// Why it could not be done, and with which code to exit.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::Approvals(args) => approvals::run(args),
+            Command::Check(args) => check::run(args),
+            Command::Init(args) => init::run(args),
+            Command::Keygen(args) => keygen::run(args),
+            Command::Recover(args) => recover::run(args),
             Command::Seal(args) => seal::run(Operation::Seal, args),
             Command::Unseal(args) => seal::run(Operation::Unseal, args),
             Command::Completions(args) => completions::run(args),

@@ -1,1 +1,261 @@
-//! (to be written)
+//! Keys from where they are kept: a credential that systemd hands over, or a file.
+//!
+//! Symbolic links are followed. The checks are made on the file that was opened, so nobody can exchange it in between;
+//! and whoever could plant a link in its directory could as well put another file there. Container runtimes mount
+//! secrets as links.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+use crate::secret::KeyBytes;
+
+/// The variable in which systemd says where a service's credentials are.
+const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Why there is no key. [`hint`](Self::hint) says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// systemd handed over no credentials at all.
+    #[error("there is no credential {name}: systemd handed over none ({DIRECTORY} is not set)")]
+    NoDirectory {
+        /// The credential.
+        name: Box<str>,
+    },
+    /// The name is no name of a credential, which is one name of a file.
+    #[error("{name:?} is not the name of a credential")]
+    Name {
+        /// What was given.
+        name: Box<str>,
+    },
+    /// There is no such file or credential.
+    #[error("there is no file {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a directory, a device, a pipe or a socket.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Others than its owner have rights on it.
+    #[error("{} is open to others than its owner (mode {mode:04o})", path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// It does not have the length of a key.
+    #[error("{} has {found} bytes, and a key has {}", path.display(), KeyBytes::LEN)]
+    WrongLength {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoDirectory { name } => {
+                format!("add LoadCredentialEncrypted={name} to the service, or name a file instead")
+            }
+            Self::Name { .. } => "write the name that LoadCredentialEncrypted= gives it, without a path".into(),
+            Self::Missing { .. } => "see that the path is right; nightlatch keygen makes a new key".into(),
+            Self::NotAFile { .. } => "name the file that holds the key".into(),
+            Self::TooOpen { path, .. } => format!(
+                "run chmod 600 {0}; where that changes nothing, as on a USB stick, copy it: install -m 600 {0} KEY",
+                path.display()
+            ),
+            Self::Unreadable { .. } => "see that this user may read it".into(),
+            Self::WrongLength { found: 33, .. } => {
+                "a key is 32 raw bytes; an editor or echo may have added a newline: take the backup".into()
+            }
+            Self::WrongLength { found: 44 | 45 | 64 | 65, .. } => {
+                "a key is 32 raw bytes, and this looks like base64 or hexadecimal: decode it".into()
+            }
+            Self::WrongLength { .. } => "a key is the 32 raw bytes that nightlatch keygen wrote".into(),
+        }
+    }
+}
+
+/// The key in the systemd credential `name`.
+///
+/// # Errors
+/// [`Error`]. The mode is not looked at: systemd gives credentials to this service alone, by means that the mode does
+/// not show.
+pub fn from_systemd(name: &str) -> Result<KeyBytes, Error> {
+    #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where the credentials are")]
+    let directory = std::env::var(DIRECTORY).ok();
+    from_directory(directory.as_deref().map(Path::new), name)
+}
+
+/// The key in the file at `path`.
+///
+/// # Errors
+/// [`Error`]. The file must be a regular one of 32 bytes on which only its owner has rights.
+pub fn from_file(path: &Path) -> Result<KeyBytes, Error> {
+    let (file, mode) = open(path)?;
+    if mode & 0o077 != 0 {
+        return Err(Error::TooOpen { path: path.into(), mode });
+    }
+    read(file, path)
+}
+
+fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Error> {
+    let mut components = Path::new(name).components();
+    let single = matches!((components.next(), components.next()),
+        (Some(Component::Normal(only)), None) if only == OsStr::new(name));
+    if !single {
+        return Err(Error::Name { name: name.into() });
+    }
+    let path = directory.ok_or_else(|| Error::NoDirectory { name: name.into() })?.join(name);
+    let (file, _) = open(&path)?;
+    read(file, &path)
+}
+
+/// Opens a regular file, and tells its permission bits.
+fn open(path: &Path) -> Result<(File, u32), Error> {
+    let unreadable = |source| Error::Unreadable { path: path.into(), source };
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        // Opening a pipe that nobody writes to would otherwise wait for somebody.
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Missing { path: path.into() },
+            _ => unreadable(error),
+        })?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::NotAFile { path: path.into() });
+    }
+    Ok((file, metadata.mode() & 0o7777))
+}
+
+fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.into(), source };
+    // One byte more than a key, so that a longer file is noticed.
+    let mut buffer = Zeroizing::new([0; KeyBytes::LEN + 1]);
+    let mut length = 0;
+    while let Some(room @ [_, ..]) = buffer.get_mut(length..) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+    let wrong_length = |found| Error::WrongLength { path: path.into(), found };
+    if length > KeyBytes::LEN {
+        let told = file.metadata().map_err(unreadable)?.len();
+        return Err(wrong_length(told.max(KeyBytes::LEN as u64 + 1)));
+    }
+    KeyBytes::try_fill(|key| {
+        let read = buffer.get(..length).filter(|read| read.len() == key.len());
+        key.copy_from_slice(read.ok_or_else(|| wrong_length(length as u64))?);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn file(directory: &tempfile::TempDir, length: usize, mode: u32) -> PathBuf {
+        let path = directory.path().join("nightlatch-key");
+        write(&path, vec![0x5A; length]).expect("written");
+        set_permissions(&path, Permissions::from_mode(mode)).expect("set");
+        path
+    }
+
+    fn directory() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a directory")
+    }
+
+    #[test]
+    fn a_private_file_of_32_bytes_is_a_key() {
+        let directory = directory();
+        for mode in [0o600, 0o400] {
+            let path = file(&directory, 32, mode);
+            assert_eq!(from_file(&path).expect("a key").expose(), &[0x5A; 32]);
+            set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
+        }
+        let link = directory.path().join("link");
+        symlink("nightlatch-key", &link).expect("linked");
+        assert!(from_file(&link).is_ok(), "links are followed");
+    }
+
+    #[test]
+    fn other_lengths_are_refused_and_named() {
+        let directory = directory();
+        for length in [0, 1, 31, 33, 44, 64, 4096] {
+            match from_file(&file(&directory, length, 0o600)) {
+                Err(Error::WrongLength { found, .. }) => assert_eq!(found, length as u64),
+                other => panic!("{length} bytes: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_may_touch_is_refused() {
+        let directory = directory();
+        for mode in [0o640, 0o604, 0o660, 0o610, 0o644, 0o777] {
+            let error = from_file(&file(&directory, 32, mode)).expect_err("too open");
+            assert!(matches!(error, Error::TooOpen { mode: found, .. } if found == mode), "{mode:o}: {error}");
+            assert!(error.hint().contains("chmod 600 "), "{}", error.hint());
+            set_permissions(directory.path().join("nightlatch-key"), Permissions::from_mode(0o600)).expect("set");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_does_not_hang() {
+        let directory = directory();
+        assert!(matches!(from_file(directory.path()), Err(Error::NotAFile { .. })));
+        assert!(matches!(from_file(Path::new("/dev/zero")), Err(Error::NotAFile { .. })));
+        assert!(matches!(from_file(&directory.path().join("none")), Err(Error::Missing { .. })));
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
+        assert!(matches!(from_file(&pipe), Err(Error::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_credential_may_be_readable_by_its_group() {
+        let directory = directory();
+        file(&directory, 32, 0o440);
+        assert!(from_directory(Some(directory.path()), "nightlatch-key").is_ok());
+        assert!(matches!(from_directory(Some(directory.path()), "other"), Err(Error::Missing { .. })));
+        assert!(matches!(from_directory(None, "nightlatch-key"), Err(Error::NoDirectory { .. })));
+    }
+
+    #[test]
+    fn a_credential_is_in_its_directory() {
+        let directory = directory();
+        for name in ["", ".", "..", "/etc/passwd", "../key", "a/b", "a/", "./a"] {
+            let error = from_directory(Some(directory.path()), name).expect_err("no name");
+            assert!(matches!(error, Error::Name { .. }), "{name:?}: {error}");
+        }
+    }
+}

@@ -1,1 +1,223 @@
-//! (to be written)
+//! Keys: where they come from, and the KEK of one approved call.
+//!
+//! A [`Source`] holds one key and names it by a [`KeyId`]. Of several, one seals and the others only open; the id in a
+//! blob tells which. What leaves this module is a [`Kek`], and there is no way to one without an approval, but for
+//! [`danger_offline`].
+
+pub mod danger_offline;
+pub(crate) mod derivation;
+mod kek;
+pub mod local;
+
+use std::fmt;
+use std::pin::Pin;
+
+pub use kek::{Kek, Keks};
+
+use crate::approval::gate::Approved;
+
+/// Names a key without telling anything about it: 8 bytes, in docs/spec/sealed-blob.md, "Key and key id".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; Self::LEN]);
+
+impl KeyId {
+    /// Length in bytes.
+    pub const LEN: usize = 8;
+
+    /// The id with these bytes, as a blob has it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes that a blob has.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+/// 16 hexadecimal digits in lower case.
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Which key a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selector {
+    /// The one that a blob names.
+    Opening(KeyId),
+    /// The one that seals.
+    Sealing,
+}
+
+/// Why there is no KEK for a call. A peer gets a constant text; this is for the record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The blob names a key that is not configured. It is the blob that cannot be opened, not the server that cannot
+    /// answer: trying again does not help.
+    #[error("no key with the id {0} is configured")]
+    UnknownKey(KeyId),
+}
+
+/// What [`Source::keks`] returns.
+pub type PendingKeks<'a> = Pin<Box<dyn Future<Output = Result<Keks, Unavailable>> + Send + 'a>>;
+
+/// Somewhere a key is kept.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The id of its key.
+    fn id(&self) -> KeyId;
+
+    /// The KEKs for an approved call: to seal, that of the node; to unseal, those of its former identifiers as well.
+    fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a>;
+}
+
+/// Every configured key.
+#[derive(Debug)]
+pub struct Keyring {
+    sealing: Box<dyn Source>,
+    opening: Vec<Box<dyn Source>>,
+}
+
+impl Keyring {
+    /// A keyring that seals with `sealing` and opens with that and with `opening`.
+    #[must_use]
+    pub fn new(sealing: Box<dyn Source>, opening: Vec<Box<dyn Source>>) -> Self {
+        Self { sealing, opening }
+    }
+
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn sealing_id(&self) -> KeyId {
+        self.sealing.id()
+    }
+
+    /// The ids of all keys, that of the key that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.sources().map(Source::id)
+    }
+
+    /// The KEKs for an approved call from the key that `selector` says.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason for the record.
+    pub async fn keks(&self, approved: &Approved, selector: &Selector) -> Result<Keks, Unavailable> {
+        let source = match *selector {
+            Selector::Sealing => &*self.sealing,
+            Selector::Opening(id) => {
+                self.sources().find(|source| source.id() == id).ok_or(Unavailable::UnknownKey(id))?
+            }
+        };
+        source.keks(approved).await
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &dyn Source> {
+        std::iter::once(&*self.sealing).chain(self.opening.iter().map(|source| &**source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local::LocalKey;
+    use super::*;
+    use crate::peer::admission::{Admission, UuidPolicy};
+    use crate::peer::{Node, Peer};
+    use crate::request::{NodeUuid, Operation, Request};
+    use crate::secret::KeyBytes;
+
+    fn key(byte: u8) -> LocalKey {
+        let key = KeyBytes::try_fill(|key| {
+            key.fill(byte);
+            Ok::<_, ()>(())
+        });
+        LocalKey::new(key.expect("cannot fail"))
+    }
+
+    fn approved(operation: Operation, formerly: &[&str]) -> Approved {
+        let uuid = |claim: &str| NodeUuid::parse(claim).expect("printable");
+        let node = Node {
+            uuid: uuid("cp-1"),
+            name: "cp-1".into(),
+            cluster: None,
+            addresses: vec![],
+            formerly: formerly.iter().map(|claim| uuid(claim)).collect(),
+            bind_address: false,
+        };
+        let networks = vec!["192.0.2.0/24".parse().expect("a network")];
+        let request = Request::parse(operation, "cp-1", vec![1]).expect("well-formed");
+        let peer = Peer::plaintext("192.0.2.11:1".parse().expect("an address"));
+        let admission = Admission::new(networks, [node], UuidPolicy::default());
+        Approved::for_test(admission.admit(crate::clock::Moment::default(), request, peer).expect("admitted"))
+    }
+
+    /// A local key is there at once.
+    fn keks(keyring: &Keyring, approved: &Approved, selector: Selector) -> Result<Keks, Unavailable> {
+        let mut keks = std::pin::pin!(keyring.keks(approved, &selector));
+        match keks.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(keks) => keks,
+            std::task::Poll::Pending => panic!("a local key has nothing to wait for"),
+        }
+    }
+
+    fn nodes(keks: &Keks) -> Vec<&str> {
+        keks.iter().map(|kek| kek.node().as_str()).collect()
+    }
+
+    #[test]
+    fn the_sealing_key_seals_and_a_named_key_opens() {
+        let keyring = Keyring::new(Box::new(key(1)), vec![Box::new(key(2))]);
+        let [first, second] = [key(1).id(), key(2).id()];
+        assert_eq!(keyring.sealing_id(), first);
+        assert_eq!(keyring.ids().collect::<Vec<_>>(), [first, second]);
+
+        let seal = approved(Operation::Seal, &[]);
+        assert_eq!(keks(&keyring, &seal, Selector::Sealing).expect("it is there").own().key_id(), first);
+        let unseal = approved(Operation::Unseal, &[]);
+        for id in [first, second] {
+            assert_eq!(keks(&keyring, &unseal, Selector::Opening(id)).expect("it is there").own().key_id(), id);
+        }
+        let unknown = key(3).id();
+        let found = keks(&keyring, &unseal, Selector::Opening(unknown)).map(|_| ());
+        assert_eq!(found, Err(Unavailable::UnknownKey(unknown)));
+    }
+
+    #[test]
+    fn former_identifiers_only_open() {
+        let keyring = Keyring::new(Box::new(key(1)), vec![]);
+        let formerly = ["old-1", "old-2"];
+        let seal = approved(Operation::Seal, &formerly);
+        assert_eq!(nodes(&keks(&keyring, &seal, Selector::Sealing).expect("it is there")), ["cp-1"]);
+        let unseal = approved(Operation::Unseal, &formerly);
+        let found = keks(&keyring, &unseal, Selector::Opening(key(1).id())).expect("it is there");
+        assert_eq!(nodes(&found), ["cp-1", "old-1", "old-2"]);
+    }
+
+    #[test]
+    fn each_key_and_each_node_has_a_kek_of_its_own() {
+        let formerly = [NodeUuid::parse("CP-1").expect("printable"), NodeUuid::parse("cp-2").expect("printable")];
+        let node = NodeUuid::parse("cp-1").expect("printable");
+        let keks: Vec<Keks> = [1, 2]
+            .map(|byte| {
+                let key = KeyBytes::try_fill(|key| {
+                    key.fill(byte);
+                    Ok::<_, ()>(())
+                });
+                danger_offline::keks(&key.expect("cannot fail"), &node, &formerly)
+            })
+            .into();
+        let secrets: std::collections::BTreeSet<&[u8; 32]> =
+            keks.iter().flat_map(|keks| keks.iter().map(|kek| kek.secret().expose())).collect();
+        assert_eq!(secrets.len(), 6);
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let keyring = Keyring::new(Box::new(key(0xAB)), vec![]);
+        let unseal = approved(Operation::Unseal, &[]);
+        let keks = keks(&keyring, &unseal, Selector::Opening(key(0xAB).id())).expect("it is there");
+        let shown = format!("{keyring:?} {keks:?}");
+        assert!(!shown.contains("171") && shown.matches("redacted").count() == 2, "{shown}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The asks of a server, followed across its restarts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tonic::{Code, Status, Streaming};
+
+use crate::v1::event::Event;
+use crate::v1::{self, Snapshot};
+use crate::{Client, connect};
+
+/// Shortest time between two attempts to connect.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// Longest time between two attempts to connect.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// What there is to know.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
+pub enum Update {
+    /// Connected, for the first time or again: this is all that is open now. What was open before and is not in it was
+    /// closed or forgotten meanwhile.
+    Connected(Snapshot),
+    /// Something happened.
+    Event(Event),
+    /// The connection is lost, or was not to be had. It is tried again.
+    Lost(Status),
+}
+
+/// Follows the asks of one server for ever.
+#[derive(Debug)]
+pub struct Follow {
+    client: Client,
+    events: Option<Streaming<v1::Event>>,
+    retry: Duration,
+    told_lost: bool,
+}
+
+impl Follow {
+    /// Follows the server on `socket`.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { client: connect(socket), events: None, retry: FIRST_RETRY, told_lost: false }
+    }
+
+    /// Waits for the next update. While the server is away there is one [`Update::Lost`], and then silence until it is
+    /// back. Cancel safe: an update that was not returned comes with the next call.
+    ///
+    /// # Errors
+    /// When the server refuses this process for good.
+    pub async fn next(&mut self) -> Result<Update, Status> {
+        loop {
+            let lost = match self.advance().await {
+                Ok(update) => {
+                    self.retry = FIRST_RETRY;
+                    self.told_lost = false;
+                    return Ok(update);
+                }
+                Err(status) if is_final(&status) => return Err(status),
+                Err(status) => status,
+            };
+            self.events = None;
+            if !self.told_lost {
+                self.told_lost = true;
+                return Ok(Update::Lost(lost));
+            }
+            tokio::time::sleep(self.retry).await;
+            self.retry = (self.retry * 2).min(LAST_RETRY);
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Update, Status> {
+        let events = match &mut self.events {
+            Some(events) => events,
+            None => {
+                let events = self.client.subscribe(v1::SubscribeRequest {}).await?.into_inner();
+                self.events.insert(events)
+            }
+        };
+        loop {
+            match events.message().await? {
+                Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => return Ok(Update::Connected(snapshot)),
+                Some(v1::Event { event: Some(event) }) => return Ok(Update::Event(event)),
+                // An event that only a newer version knows.
+                Some(v1::Event { event: None }) => {}
+                None => return Err(Status::unavailable("the server ended the stream")),
+            }
+        }
+    }
+}
+
+/// Whether trying again cannot help.
+fn is_final(status: &Status) -> bool {
+    matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated | Code::Unimplemented)
+}

@@ -1,0 +1,340 @@
+//! Asks, grants and what becomes of them: the data of the ledger, and the events that it reports.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::policy::{Requirement, Vote};
+use crate::clock::{Moment, Now, WallTime};
+use crate::peer::standing::{LastApproval, Refusal};
+use crate::peer::{ListedNode, Origin, Peer};
+use crate::request::{Fingerprint, Operation};
+
+/// Names one ask for good: 16 random bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub [u8; 16]);
+
+/// 32 hexadecimal digits.
+impl fmt::Display for AskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What a person compares between the node's console and the prompt, such as `K7Q2`: letter, digit, letter, digit,
+/// so that it never spells a word, without the letters that look like a digit or like each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MatchCode(u16);
+
+const LETTERS: &[u8; 19] = b"ACDEFGHJKMNPQRTVWXY";
+const DIGITS: &[u8; 8] = b"23456789";
+
+impl MatchCode {
+    /// How many codes there are.
+    pub const COUNT: u16 = 19 * 8 * 19 * 8;
+
+    /// The code with this number, counted around.
+    #[must_use]
+    pub const fn from_number(number: u16) -> Self {
+        Self(number % Self::COUNT)
+    }
+
+    /// The code that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self((self.0 + 1) % Self::COUNT)
+    }
+}
+
+impl fmt::Display for MatchCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pick = |from: &[u8], number: u16| char::from(from.get(usize::from(number)).copied().unwrap_or(b'?'));
+        let (second, first) = (self.0 % 152, self.0 / 152);
+        write!(
+            f,
+            "{}{}{}{}",
+            pick(LETTERS, first / 8),
+            pick(DIGITS, first % 8),
+            pick(LETTERS, second / 8),
+            pick(DIGITS, second % 8)
+        )
+    }
+}
+
+/// Randomness for one ask, drawn outside so that the ledger stays a function of its arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh {
+    /// The id of an ask, should one be opened.
+    pub id: AskId,
+    /// Where the search for a free match code begins.
+    pub code: u16,
+}
+
+/// One admitted call, as far as the ledger has to know it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who wants it.
+    pub node: ListedNode,
+    /// From where, as far as approvals are bound to it.
+    pub origin: Origin,
+    /// From where exactly.
+    pub peer: Peer,
+    /// What it wants.
+    pub operation: Operation,
+    /// The blob it wants unsealed; a secret to seal has no name.
+    pub blob: Option<Fingerprint>,
+    /// Whether an answer would still reach the node in time to be of use.
+    pub in_time: bool,
+    /// Whether the call was judged before, while it was held. It is not counted as an attempt again.
+    pub held: bool,
+}
+
+/// An open question.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Its name for good.
+    pub id: AskId,
+    /// Its name for people.
+    pub code: MatchCode,
+    /// Who wants it.
+    pub node: ListedNode,
+    /// From where, as far as approvals are bound to it.
+    pub origin: Origin,
+    /// The peer that asked last.
+    pub peer: Peer,
+    /// Seal: nothing that exists is opened. Unseal: everything of the node from there is.
+    pub operation: Operation,
+    /// Which votes make it a grant.
+    pub requirement: Requirement,
+    /// The approvals so far.
+    pub votes: Vec<Vote>,
+    /// The shortest lease that any of those votes gave.
+    pub lease: Duration,
+    /// When it was opened.
+    pub opened: Now,
+    /// When the node last asked.
+    pub last_attempt: Now,
+    /// When the channels were last told.
+    pub last_told: Moment,
+    /// How often the node asked.
+    pub attempts: u32,
+    /// The blobs it asked for, as many as are kept apart.
+    pub blobs: BTreeSet<Fingerprint>,
+    /// What a person should know before they answer.
+    pub warnings: Vec<Warning>,
+    /// Who approved the node from there last.
+    pub last_approval: Option<LastApproval>,
+}
+
+/// Most blobs of one ask that are told apart; more are counted no further.
+pub const MAX_BLOBS: usize = 64;
+
+/// What a person should know before they answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// The node was never approved from there.
+    NewAddress,
+    /// The address is none of those listed for the node.
+    OtherAddress,
+    /// Another address asks, or asked within the last hour, for the same node.
+    SecondAddress,
+}
+
+/// How an ask ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It became a grant.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// Somebody blocked the node.
+    Blocked,
+    /// The node stopped asking, or the rule changed under it.
+    Expired,
+}
+
+impl Outcome {
+    /// The word for records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Blocked => "blocked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An ask that has its outcome.
+#[derive(Debug, Clone)]
+pub struct ClosedAsk {
+    /// The ask as it was.
+    pub ask: Ask,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The vote that decided, when one did.
+    pub by: Option<Vote>,
+    /// When it ended.
+    pub at: WallTime,
+    /// How long the grant, denial or block lasts.
+    pub lasts: Duration,
+}
+
+/// What a release rests on, for the record and for the channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The ask whose grant it was; none under an `allow` rule.
+    pub grant: Option<GrantTerms>,
+}
+
+/// What is told of the grant behind a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantTerms {
+    /// The ask it came from.
+    pub ask: AskId,
+    /// That ask's name for people.
+    pub code: MatchCode,
+    /// Who approved.
+    pub votes: Vec<Vote>,
+    /// When the last of them did.
+    pub granted_at: Moment,
+    /// Releases that are left after this one.
+    pub uses_left: u32,
+}
+
+/// Something that left the server, or is about to: sealed, or handed out.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// Who got it.
+    pub node: ListedNode,
+    /// Where.
+    pub address: IpAddr,
+    /// What was done.
+    pub operation: Operation,
+    /// The blob that was made or opened.
+    pub blob: Fingerprint,
+    /// What it rests on.
+    pub terms: Terms,
+    /// When.
+    pub at: Now,
+}
+
+/// What the channels are told of calls that made no ask: one message stands for many calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// The listed node whose name was used.
+    pub node: Option<ListedNode>,
+    /// One address of those it came from.
+    pub address: IpAddr,
+    /// How many calls it stands for.
+    pub count: u64,
+    /// When it was told.
+    pub at: WallTime,
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// A listed node's UUID was claimed from an address that is not listed for it.
+    OtherAddress,
+    /// Calls of peers that may not ask at all.
+    Strangers,
+    /// There was no room for another ask.
+    TooManyAsks,
+}
+
+/// Everything that happens to asks and grants, for the record and for the channels.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An ask was opened.
+    Opened(Ask),
+    /// An open ask's counters or votes changed.
+    Changed(Ask),
+    /// An approver answered.
+    Voted {
+        /// The ask as it was answered.
+        ask: Ask,
+        /// Who answered.
+        by: Voter,
+        /// The answer.
+        verdict: Verdict,
+        /// Whether it decided the ask.
+        decided: bool,
+    },
+    /// An ask has its outcome.
+    Closed(ClosedAsk),
+    /// A denial or block came into force.
+    Refused {
+        /// What it says.
+        refusal: Refusal,
+        /// The node it binds.
+        node: ListedNode,
+        /// The ask that it answered.
+        ask: Option<(AskId, MatchCode)>,
+    },
+    /// A denial or block was ended by a person.
+    Lifted {
+        /// What it said.
+        refusal: Refusal,
+        /// The node it bound.
+        node: ListedNode,
+        /// Who ended it.
+        by: Voter,
+    },
+    /// Something was released.
+    Released(Release),
+    /// Calls were turned away.
+    Notice(Notice),
+}
+
+/// Who answered, and how they were reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voter {
+    /// The approver and the channel: what counts.
+    pub vote: Vote,
+    /// User id of the channel's process.
+    pub uid: u32,
+    /// The numeric Telegram id, as the channel told it.
+    pub telegram_id: Option<i64>,
+}
+
+/// A person's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes, for this long: as configured when it is not said.
+    Approve(Option<Duration>),
+    /// No, and no more asks for this long.
+    Deny(Option<Duration>),
+    /// No, and this looks wrong.
+    Block(Option<Duration>),
+}
+
+impl Verdict {
+    /// The word for records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve(_) => "approve",
+            Self::Deny(_) => "deny",
+            Self::Block(_) => "block",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn match_codes_are_all_different_and_never_ambiguous() {
+        let codes: BTreeSet<String> =
+            (0..MatchCode::COUNT).map(|number| MatchCode::from_number(number).to_string()).collect();
+        assert_eq!(codes.len(), usize::from(MatchCode::COUNT));
+        assert!(codes.iter().all(|code| !code.contains(|c| "01BILOSUZ?".contains(c))));
+        assert_eq!(MatchCode::from_number(MatchCode::COUNT - 1).next(), MatchCode::from_number(0));
+    }
+}

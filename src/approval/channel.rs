@@ -1,0 +1,206 @@
+//! The socket of one approval channel: who speaks there, and for whom. docs/spec/approval-protocol.md is the
+//! specification.
+
+pub mod message;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_approval_api::v1;
+use nightlatch_approval_api::v1::approvals_server::Approvals;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use super::ask::{AskId, Verdict, Voter};
+use super::gate::Gate;
+use super::ledger::act::{Act, Answer};
+use super::policy::{Approver, Vote};
+use crate::peer::admission::Admission;
+use crate::peer::{ListedNode, OVERFLOW_UID, UnixPeer};
+use crate::request::NodeUuid;
+
+/// For whom the process at the other end of a channel speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum People {
+    /// For the user it runs as.
+    OwnUser,
+    /// For people with Telegram ids; it is believed when it runs as this user.
+    Telegram {
+        /// The only user that may attach.
+        uid: u32,
+    },
+}
+
+/// One channel, served on one socket.
+#[derive(Debug)]
+pub struct Channel {
+    name: Box<str>,
+    people: People,
+    installation: Box<str>,
+    gate: Arc<Gate>,
+    admission: Arc<Admission>,
+}
+
+const NOT_THIS_USER: &str = "this user may not use this channel";
+const NOT_LISTED: &str = "this person is no approver";
+const ONE_PERSON: &str = "on this channel the person is the process's own user; leave telegram_id out";
+const WHO: &str = "on this channel telegram_id must say who answers";
+const NO_SUCH_NODE: &str = "no node has this name or UUID";
+const NOT_RECORDED: &str = "the answer could not be recorded; nothing was approved";
+const TOO_MANY_CHANNELS: &str = "too many channels are attached";
+const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
+const BAD_ASK_ID: &str = "ask_id must be 16 bytes";
+const BAD_VERDICT: &str = "verdict must be approve, deny or block";
+
+impl Channel {
+    /// The channel `name` of the installation with this id.
+    #[must_use]
+    pub fn new(name: &str, people: People, installation: &str, gate: Arc<Gate>, admission: Arc<Admission>) -> Self {
+        Self { name: name.into(), people, installation: installation.into(), gate, admission }
+    }
+
+    /// Checks the kernel's word on who is connected, and gives the approver on whose behalf a request is made.
+    fn approver<T>(&self, request: &Request<T>, telegram_id: Option<i64>) -> Result<&Approver, Status> {
+        let uid = connected_uid(request)?;
+        let is_meant: Box<dyn Fn(&Approver) -> bool> = match (self.people, telegram_id) {
+            (People::OwnUser, Some(_)) => return Err(Status::invalid_argument(ONE_PERSON)),
+            (People::OwnUser, None) => Box::new(move |approver| approver.uid == Some(uid)),
+            (People::Telegram { uid: bot }, _) if bot != uid => return Err(Status::permission_denied(NOT_THIS_USER)),
+            (People::Telegram { .. }, None) => return Err(Status::invalid_argument(WHO)),
+            (People::Telegram { .. }, Some(id)) => Box::new(move |approver| approver.telegram_id == Some(id)),
+        };
+        self.gate
+            .policy()
+            .approvers
+            .iter()
+            .find(|approver| is_meant(approver))
+            .ok_or_else(|| Status::permission_denied(NOT_LISTED))
+    }
+
+    /// Whether the connected user may see what is asked: an approver, the bot, or root, from whom nothing is hidden.
+    fn may_listen<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let uid = connected_uid(request)?;
+        let may = match self.people {
+            People::OwnUser => {
+                uid == 0 || self.gate.policy().approvers.iter().any(|approver| approver.uid == Some(uid))
+            }
+            People::Telegram { uid: bot } => uid == bot,
+        };
+        if may { Ok(()) } else { Err(Status::permission_denied(NOT_THIS_USER)) }
+    }
+
+    /// The listed node that is meant, provided that `approver` may answer for it.
+    fn node(&self, meant: &str, approver: &Approver) -> Result<&ListedNode, Status> {
+        let uuid = NodeUuid::parse(meant).ok();
+        let node = self
+            .admission
+            .nodes()
+            .find(|node| *node.name == *meant || uuid.as_ref() == Some(&node.uuid))
+            .ok_or_else(|| Status::not_found(NO_SUCH_NODE))?;
+        if self.gate.policy().requirement(node).approvers.contains(&approver.name) {
+            Ok(node)
+        } else {
+            Err(Status::permission_denied(NOT_LISTED))
+        }
+    }
+
+    fn voter<T>(&self, request: &Request<T>, approver: &Approver, telegram_id: Option<i64>) -> Result<Voter, Status> {
+        Ok(Voter {
+            vote: Vote { approver: approver.name.clone(), channel: self.name.clone() },
+            uid: connected_uid(request)?,
+            telegram_id,
+        })
+    }
+
+    async fn act(&self, act: &Act) -> Result<Answer, Status> {
+        self.gate.act(act).await.map_err(|unrecorded| {
+            tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act unrecorded");
+            Status::unavailable(NOT_RECORDED)
+        })
+    }
+}
+
+fn connected_uid<T>(request: &Request<T>) -> Result<u32, Status> {
+    match request.extensions().get::<UnixPeer>() {
+        Some(peer) if peer.uid != OVERFLOW_UID => Ok(peer.uid),
+        _ => Err(Status::permission_denied(NOT_THIS_USER)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn seconds(seconds: Option<u32>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+#[tonic::async_trait]
+impl Approvals for Channel {
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<v1::Event, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        self.may_listen(&request)?;
+        let subscription = self.gate.subscribe().ok_or_else(|| Status::resource_exhausted(TOO_MANY_CHANNELS))?;
+        let snapshot = v1::Snapshot {
+            installation: self.installation.to_string(),
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            asks: subscription.asks.iter().map(message::ask).collect(),
+            refusals: subscription
+                .refusals
+                .iter()
+                .map(|refusal| message::refusal(refusal, self.admission.node(&refusal.node)))
+                .collect(),
+        };
+        let first = v1::Event { event: Some(v1::event::Event::Snapshot(snapshot)) };
+        let rest = ReceiverStream::new(subscription.events).filter_map(|event| message::event(&event));
+        Ok(Response::new(Box::pin(tokio_stream::once(first).chain(rest).map(Ok))))
+    }
+
+    async fn vote(&self, request: Request<v1::VoteRequest>) -> Result<Response<v1::VoteResponse>, Status> {
+        let approver = self.approver(&request, request.get_ref().telegram_id)?;
+        let message = request.get_ref();
+        let by = self.voter(&request, approver, message.telegram_id)?;
+        let ask =
+            AskId(<[u8; 16]>::try_from(message.ask_id.as_slice()).map_err(|_| Status::invalid_argument(BAD_ASK_ID))?);
+        let lasts = seconds(message.for_seconds);
+        let verdict = match message.verdict() {
+            v1::Verdict::Approve => Verdict::Approve(lasts),
+            v1::Verdict::Deny => Verdict::Deny(lasts),
+            v1::Verdict::Block => Verdict::Block(lasts),
+            v1::Verdict::Unspecified => return Err(Status::invalid_argument(BAD_VERDICT)),
+        };
+        let answer = self.act(&Act::Vote { ask, by, verdict }).await?;
+        message::vote_response(&answer).map(Response::new).ok_or_else(|| Status::resource_exhausted(TOO_MANY_REFUSALS))
+    }
+
+    async fn block(&self, request: Request<v1::BlockRequest>) -> Result<Response<v1::BlockResponse>, Status> {
+        let approver = self.approver(&request, request.get_ref().telegram_id)?;
+        let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
+        let lasts = seconds(request.get_ref().for_seconds);
+        let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
+        let act = Act::Block { node: ListedNode::clone(&node), by, lasts };
+        match self.act(&act).await? {
+            Answer::Blocked(refusal) => {
+                Ok(Response::new(v1::BlockResponse { refusal: Some(message::refusal(&refusal, Some(&node))) }))
+            }
+            _ => Err(Status::resource_exhausted(TOO_MANY_REFUSALS)),
+        }
+    }
+
+    async fn unblock(&self, request: Request<v1::UnblockRequest>) -> Result<Response<v1::UnblockResponse>, Status> {
+        let approver = self.approver(&request, request.get_ref().telegram_id)?;
+        let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
+        let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
+        let ended = match self.act(&Act::Unblock { node, by }).await? {
+            Answer::Unblocked(count) => u32::try_from(count).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        Ok(Response::new(v1::UnblockResponse { ended }))
+    }
+}

@@ -1,0 +1,422 @@
+//! Asks, grants and refusals, and the order in which a call is judged by them. Pure: every decision is a function of
+//! the ledger, its arguments and the time that is passed in.
+
+pub mod act;
+mod grant;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use self::grant::Grant;
+use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, MAX_BLOBS, MatchCode, Outcome, Terms, Warning};
+use super::policy::{Action, Rule, Vote};
+use crate::clock::{Moment, Now};
+use crate::peer::standing::{LastApproval, Refusal, RefusalKind, Standing};
+use crate::peer::{ListedNode, Origin};
+use crate::request::{Fingerprint, NodeUuid, Operation};
+
+/// How long things last and how often they may be used. The configuration gives the ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timings {
+    /// How long a call is held for an answer.
+    pub hold: Duration,
+    /// How much of the client's own deadline is left to it when a held call ends without an answer.
+    pub release_margin: Duration,
+    /// How long a grant lives when its voter says nothing else.
+    pub lease: Duration,
+    /// The longest lease that a voter may give.
+    pub lease_max: Duration,
+    /// Releases that one grant is good for.
+    pub uses: u32,
+    /// How long a denial binds.
+    pub deny_for: Duration,
+    /// How long a block binds.
+    pub block_for: Duration,
+    /// How long after an ask was opened the waiting text still changes with each call.
+    pub poll_for: Duration,
+    /// How long an ask stays open when the node stopped asking.
+    pub ask_ttl: Duration,
+    /// How long an approved Seal that nobody collected stays approved, from the vote.
+    pub seal_grant_for: Duration,
+    /// Seals that such a grant is good for.
+    pub seal_grant_uses: u32,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Self {
+            hold: Duration::from_secs(5),
+            release_margin: Duration::from_secs(5),
+            lease: minutes(5),
+            lease_max: minutes(60),
+            uses: 32,
+            deny_for: minutes(60),
+            block_for: minutes(24 * 60),
+            poll_for: minutes(3),
+            ask_ttl: minutes(10),
+            seal_grant_for: minutes(24 * 60),
+            seal_grant_uses: 8,
+        }
+    }
+}
+
+/// Open asks of calls from anywhere but a node's listed addresses, all together. Each node has room of its own at its
+/// listed addresses, which nobody else can take.
+pub const MAX_SHARED_ASKS: usize = 16;
+/// Of those, asks for one node.
+pub const MAX_SHARED_ASKS_PER_NODE: usize = 2;
+/// Of those, asks from one address (IPv6: /64).
+pub const MAX_SHARED_ASKS_PER_NETWORK: usize = 2;
+/// Closed asks that are remembered, so that a late answer can be told what happened.
+pub const MAX_CLOSED: usize = 256;
+/// Denials and blocks in force.
+pub const MAX_REFUSALS: usize = 4096;
+/// Longest denial or block.
+pub const MAX_REFUSAL: Duration = Duration::from_secs(366 * 24 * 3600);
+/// How long a call from a second address is worth a warning.
+const SECOND_ADDRESS_FOR: Duration = Duration::from_secs(3600);
+/// Origins that are remembered of one node for that warning.
+const MAX_ORIGINS: usize = 4;
+/// Shortest time between two events that only tell of more attempts.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What is to be done with a call, now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// It may be released; one use of its grant is spent.
+    Approved(Terms),
+    /// It is refused, for a reason that a person's answer to this call would not change.
+    Refused(Reason),
+    /// Somebody is asked.
+    Waiting {
+        /// The ask.
+        ask: AskId,
+        /// Its name for people.
+        code: MatchCode,
+        /// How often the node has asked.
+        attempts: u32,
+        /// Whether the ask is so old that the text shall not change any more.
+        steady: bool,
+    },
+}
+
+/// Why a call is refused without an answer to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Reason {
+    /// The node, or the node from there, is blocked.
+    #[error("a person blocked the node")]
+    Blocked,
+    /// A person denied the ask.
+    #[error("a person denied the request")]
+    Denied,
+    /// The rule is `granted`, and there is no grant.
+    #[error("the rule is `granted`, and there is no grant")]
+    NoGrant,
+    /// The rule asks, and nobody may answer.
+    #[error("the rule asks, and nobody may approve")]
+    NobodyToAsk,
+    /// The address is not listed for the node, and the rule refuses such.
+    #[error("the address is not listed for the node")]
+    OtherAddress,
+    /// The rule is `deny`.
+    #[error("the rule is `deny`")]
+    Rule,
+    /// Approved, but the answer would not reach the node in time.
+    #[error("approved, but too little of the call's time was left")]
+    TooLate,
+    /// There is no room for another ask.
+    #[error("too many open asks")]
+    TooManyAsks,
+}
+
+/// A refusal, and when it ends by a clock that does not jump.
+#[derive(Debug, Clone)]
+struct Bound {
+    refusal: Refusal,
+    ends: Moment,
+}
+
+/// All asks, grants and refusals.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    timings: Timings,
+    asks: BTreeMap<AskId, Ask>,
+    closed: VecDeque<ClosedAsk>,
+    grants: Vec<Grant>,
+    refusals: Vec<Bound>,
+    approvals: BTreeMap<(NodeUuid, Origin), LastApproval>,
+    origins: BTreeMap<NodeUuid, Vec<(Origin, Moment)>>,
+}
+
+impl Ledger {
+    /// A ledger that starts with what is remembered from before.
+    ///
+    /// The rest of each refusal is what the wall clock says, but never more than its whole length: a clock that was
+    /// set back does not lengthen it.
+    #[must_use]
+    pub fn new(timings: Timings, standing: Standing, now: Now) -> Self {
+        let bound = |refusal: Refusal| {
+            let whole = refusal.at.until(refusal.until);
+            Bound { ends: now.moment.after(now.wall.until(refusal.until).min(whole)), refusal }
+        };
+        Self {
+            timings,
+            asks: BTreeMap::new(),
+            closed: VecDeque::new(),
+            grants: Vec::new(),
+            refusals: standing.refusals.into_iter().map(bound).collect(),
+            approvals: standing
+                .approvals
+                .into_iter()
+                .map(|approval| ((approval.node.clone(), approval.origin), approval))
+                .collect(),
+            origins: BTreeMap::new(),
+        }
+    }
+
+    /// What is to be remembered beyond a restart.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            refusals: self.refusals.iter().map(|bound| bound.refusal.clone()).collect(),
+            approvals: self.approvals.values().cloned().collect(),
+        }
+    }
+
+    /// The open asks, oldest first.
+    #[must_use]
+    pub fn asks(&self) -> Vec<Ask> {
+        let mut asks: Vec<Ask> = self.asks.values().cloned().collect();
+        asks.sort_by_key(|ask| ask.opened.moment);
+        asks
+    }
+
+    /// The denials and blocks in force.
+    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.refusals.iter().map(|bound| &bound.refusal)
+    }
+
+    /// Whether asks or grants are open that would be lost with the process.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.asks.is_empty() && self.grants.is_empty()
+    }
+
+    /// Judges one call by `rule`: deny rule, block, denial, grant, allow rule, ask, in this order, and so again at
+    /// every release. May open an ask; what the record and the channels must hear of it comes with the judgement.
+    pub fn judge(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> (Judgement, Vec<Event>) {
+        let mut events = self.expire(now);
+        let judgement = self.judge_in_order(now, call, rule, fresh, &mut events);
+        (judgement, events)
+    }
+
+    fn judge_in_order(
+        &mut self,
+        now: Now,
+        call: &Call,
+        rule: &Rule,
+        fresh: Fresh,
+        events: &mut Vec<Event>,
+    ) -> Judgement {
+        self.remember_origin(now.moment, call);
+        if rule.action == Action::Deny {
+            let other_address = matches!(call.origin, Origin::OtherAddress(_));
+            return Judgement::Refused(if other_address { Reason::OtherAddress } else { Reason::Rule });
+        }
+        for (kind, reason) in [(RefusalKind::Block, Reason::Blocked), (RefusalKind::Denial, Reason::Denied)] {
+            if self.refusals().any(|refusal| refusal.kind == kind && refusal.binds(&call.node, call.origin)) {
+                return Judgement::Refused(reason);
+            }
+        }
+        let serving = self.grants.iter_mut().find(|grant| grant.serves(now.moment, call, rule));
+        match (serving, rule.action) {
+            (Some(_), _) | (None, Action::Allow) if !call.in_time => Judgement::Refused(Reason::TooLate),
+            (Some(grant), _) => Judgement::Approved(grant.spend()),
+            (None, Action::Allow) => Judgement::Approved(Terms { grant: None }),
+            (None, Action::Granted) => Judgement::Refused(Reason::NoGrant),
+            (None, Action::Ask) => self.join_or_open(now, call, rule, fresh, events),
+            (None, Action::Deny) => Judgement::Refused(Reason::Rule),
+        }
+    }
+
+    fn join_or_open(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh, events: &mut Vec<Event>) -> Judgement {
+        if rule.requirement.approvers.is_empty() || rule.requirement.quorum == 0 || rule.requirement.from_channels == 0
+        {
+            return Judgement::Refused(Reason::NobodyToAsk);
+        }
+        let (node, origin, operation) = (&call.node.uuid, call.origin, call.operation);
+        let is_about =
+            |ask: &Ask, operation| ask.node.uuid == *node && ask.origin == origin && ask.operation == operation;
+        // The rule changed since the ask was opened: what people were asked is not what must be answered now.
+        let outdated: Vec<AskId> = self
+            .asks
+            .values()
+            .filter(|ask| is_about(ask, operation) && ask.requirement != rule.requirement)
+            .map(|ask| ask.id)
+            .collect();
+        for id in outdated {
+            events.extend(self.close(id, Outcome::Expired, None, now, Duration::ZERO).map(Event::Closed));
+        }
+        // A yes to unlocking the node includes a seal; a yes to a seal does not include unlocking.
+        let wider = (operation == Operation::Seal)
+            .then(|| {
+                self.asks.values().find(|ask| is_about(ask, Operation::Unseal) && ask.requirement == rule.requirement)
+            })
+            .flatten();
+        let joined = self.asks.values().find(|ask| is_about(ask, operation)).or(wider).map(|ask| ask.id);
+        let id = match joined {
+            Some(id) => id,
+            None if !self.has_room(call) => return Judgement::Refused(Reason::TooManyAsks),
+            None => self.open(now, call, rule, fresh),
+        };
+        let poll_for = self.timings.poll_for;
+        let Some(ask) = self.asks.get_mut(&id) else { return Judgement::Refused(Reason::TooManyAsks) };
+        if !call.held {
+            ask.count(now, call);
+        }
+        if joined.is_none() {
+            ask.last_told = now.moment;
+            events.push(Event::Opened(ask.clone()));
+        } else if now.moment.since(ask.last_told) >= TELL_EVERY {
+            ask.last_told = now.moment;
+            events.push(Event::Changed(ask.clone()));
+        }
+        let steady = now.moment.since(ask.opened.moment) >= poll_for;
+        Judgement::Waiting { ask: id, code: ask.code, attempts: ask.attempts, steady }
+    }
+
+    /// Whether another ask may be opened. At a node's listed addresses there always may: one for each operation is
+    /// all there can be.
+    fn has_room(&self, call: &Call) -> bool {
+        if call.origin == Origin::Listed {
+            return true;
+        }
+        let shared = || self.asks.values().filter(|ask| ask.origin != Origin::Listed);
+        shared().count() < MAX_SHARED_ASKS
+            && shared().filter(|ask| ask.node.uuid == call.node.uuid).count() < MAX_SHARED_ASKS_PER_NODE
+            && shared().filter(|ask| ask.peer.network() == call.peer.network()).count() < MAX_SHARED_ASKS_PER_NETWORK
+    }
+
+    fn open(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> AskId {
+        let mut code = MatchCode::from_number(fresh.code);
+        // There are more codes than open and remembered asks of any number of nodes that one person looks after; if
+        // not, two asks share a code, and the id still tells them apart.
+        for _ in 0..MatchCode::COUNT {
+            let taken = self.asks.values().any(|ask| ask.code == code)
+                || self.closed.iter().any(|closed| closed.ask.code == code);
+            if !taken {
+                break;
+            }
+            code = code.next();
+        }
+        let last_approval = self.approvals.get(&(call.node.uuid.clone(), call.origin)).cloned();
+        let second_address =
+            self.origins.get(&call.node.uuid).is_some_and(|seen| seen.iter().any(|(origin, _)| *origin != call.origin));
+        let warnings = [
+            (last_approval.is_none(), Warning::NewAddress),
+            (matches!(call.origin, Origin::OtherAddress(_)), Warning::OtherAddress),
+            (second_address, Warning::SecondAddress),
+        ];
+        let ask = Ask {
+            id: fresh.id,
+            code,
+            node: ListedNode::clone(&call.node),
+            origin: call.origin,
+            peer: call.peer,
+            operation: call.operation,
+            requirement: rule.requirement.clone(),
+            votes: vec![],
+            lease: self.timings.lease_max,
+            opened: now,
+            last_attempt: now,
+            last_told: now.moment,
+            attempts: 0,
+            blobs: BTreeSet::new(),
+            warnings: warnings.into_iter().filter_map(|(applies, warning)| applies.then_some(warning)).collect(),
+            last_approval,
+        };
+        self.asks.insert(fresh.id, ask);
+        fresh.id
+    }
+
+    fn remember_origin(&mut self, now: Moment, call: &Call) {
+        let seen = self.origins.entry(call.node.uuid.clone()).or_default();
+        seen.retain(|(origin, at)| *origin != call.origin && now.since(*at) < SECOND_ADDRESS_FOR);
+        if seen.len() >= MAX_ORIGINS {
+            seen.remove(0);
+        }
+        seen.push((call.origin, now));
+    }
+
+    /// Takes back an ask that could not be recorded: nobody was told of it.
+    pub fn forget(&mut self, id: AskId) {
+        self.asks.remove(&id);
+    }
+
+    /// Lets a grant from a Seal unseal `blob`, which was sealed under it.
+    pub fn sealed_under(&mut self, terms: &Terms, blob: Fingerprint) {
+        if let Some(terms) = &terms.grant
+            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
+        {
+            grant.sealed.insert(blob);
+        }
+    }
+
+    /// Closes asks that nobody asks any more, and ends what has run out.
+    pub fn expire(&mut self, now: Now) -> Vec<Event> {
+        let (ttl, seal_for, seal_uses) =
+            (self.timings.ask_ttl, self.timings.seal_grant_for, self.timings.seal_grant_uses);
+        self.refusals.retain(|bound| now.moment < bound.ends);
+        for grant in &mut self.grants {
+            let uncollected = grant.operation == Operation::Seal && !grant.used && !grant.seal_only;
+            if grant.until <= now.moment && uncollected {
+                grant.seal_only = true;
+                grant.until = grant.granted_at.after(seal_for);
+                grant.uses_left = seal_uses;
+            }
+        }
+        self.grants.retain(|grant| now.moment < grant.until && grant.uses_left > 0);
+        let stale: Vec<AskId> = self
+            .asks
+            .values()
+            .filter(|ask| now.moment.since(ask.last_attempt.moment) >= ttl)
+            .map(|ask| ask.id)
+            .collect();
+        stale
+            .into_iter()
+            .filter_map(|id| self.close(id, Outcome::Expired, None, now, Duration::ZERO))
+            .map(Event::Closed)
+            .collect()
+    }
+
+    fn close(&mut self, id: AskId, outcome: Outcome, by: Option<Vote>, now: Now, lasts: Duration) -> Option<ClosedAsk> {
+        let closed = ClosedAsk { ask: self.asks.remove(&id)?, outcome, by, at: now.wall, lasts };
+        if self.closed.len() >= MAX_CLOSED {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(closed.clone());
+        Some(closed)
+    }
+}
+
+impl Ask {
+    fn count(&mut self, now: Now, call: &Call) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_attempt = now;
+        self.peer = call.peer;
+        if let Some(blob) = call.blob
+            && self.blobs.len() < MAX_BLOBS
+        {
+            self.blobs.insert(blob);
+        }
+    }
+
+    /// Approvals that are still missing.
+    #[must_use]
+    pub fn votes_missing(&self) -> usize {
+        self.requirement.missing(&self.votes)
+    }
+}

@@ -1,0 +1,230 @@
+//! What people do to the ledger: vote, block, unblock.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Bound, Grant, Ledger, MAX_REFUSAL, MAX_REFUSALS};
+use crate::approval::ask::{Ask, AskId, ClosedAsk, Event, MatchCode, Outcome, Verdict, Voter};
+use crate::approval::policy::Vote;
+use crate::clock::Now;
+use crate::peer::standing::{LastApproval, MAX_APPROVALS, Refusal, RefusalKind};
+use crate::peer::{ListedNode, Origin};
+
+/// What a person does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Answers an ask.
+    Vote {
+        /// Which.
+        ask: AskId,
+        /// Who answers.
+        by: Voter,
+        /// The answer.
+        verdict: Verdict,
+    },
+    /// Refuses a whole node, and ends what was approved for it.
+    Block {
+        /// Which.
+        node: ListedNode,
+        /// Who blocks.
+        by: Voter,
+        /// For how long; as configured when it is not said.
+        lasts: Option<Duration>,
+    },
+    /// Ends the denials and blocks of a node.
+    Unblock {
+        /// Which.
+        node: ListedNode,
+        /// Who unblocks.
+        by: Voter,
+    },
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The vote decided the ask.
+    Decided(Box<ClosedAsk>),
+    /// The vote counted; more are needed.
+    Counted(Box<Ask>),
+    /// The person had approved before; nothing changed.
+    Repeated(Box<Ask>),
+    /// The ask was closed before; nothing changed.
+    Closed(Box<ClosedAsk>),
+    /// No such ask, or one from before a restart; nothing changed.
+    Unknown,
+    /// The person may not answer this ask; nothing changed.
+    NotAnApprover(Box<Ask>),
+    /// The node is blocked.
+    Blocked(Refusal),
+    /// So many denials and blocks were ended.
+    Unblocked(usize),
+    /// There are more denials and blocks than are kept; nothing changed.
+    TooManyRefusals,
+}
+
+/// What a person says no to.
+struct No<'a> {
+    node: &'a ListedNode,
+    /// `None` is the whole node.
+    origin: Option<Origin>,
+    kind: RefusalKind,
+    by: &'a Vote,
+    lasts: Duration,
+    ask: Option<(AskId, MatchCode)>,
+}
+
+impl Ledger {
+    /// Does what a person does, and says what came of it. Nothing happened when there are no events.
+    pub fn act(&mut self, now: Now, act: &Act) -> (Answer, Vec<Event>) {
+        let mut events = self.expire(now);
+        let answer = match act {
+            Act::Vote { ask, by, verdict } => self.vote(now, *ask, by, *verdict, &mut events),
+            Act::Block { node, by, lasts } => {
+                let lasts = lasts.unwrap_or(self.timings.block_for);
+                self.refuse(
+                    now,
+                    &No { node, origin: None, kind: RefusalKind::Block, by: &by.vote, lasts, ask: None },
+                    &mut events,
+                )
+                .map_or(Answer::TooManyRefusals, Answer::Blocked)
+            }
+            Act::Unblock { node, by } => {
+                let (lifted, kept) =
+                    std::mem::take(&mut self.refusals).into_iter().partition(|bound| bound.refusal.node == node.uuid);
+                self.refusals = kept;
+                let count = Vec::len(&lifted);
+                events.extend(lifted.into_iter().map(|bound| Event::Lifted {
+                    refusal: bound.refusal,
+                    node: ListedNode::clone(node),
+                    by: by.clone(),
+                }));
+                Answer::Unblocked(count)
+            }
+        };
+        (answer, events)
+    }
+
+    fn vote(&mut self, now: Now, id: AskId, by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
+        let vote = &by.vote;
+        let Some(ask) = self.asks.get_mut(&id) else {
+            return match self.closed.iter().find(|closed| closed.ask.id == id) {
+                Some(closed) => Answer::Closed(Box::new(closed.clone())),
+                None => Answer::Unknown,
+            };
+        };
+        if !ask.requirement.approvers.contains(&vote.approver) {
+            return Answer::NotAnApprover(Box::new(ask.clone()));
+        }
+        let answered = ask.clone();
+        let voted = |decided| Event::Voted { ask: answered, by: by.clone(), verdict, decided };
+        let (kind, lasts) = match verdict {
+            Verdict::Approve(lease) => {
+                if ask.votes.contains(vote) {
+                    return Answer::Repeated(Box::new(ask.clone()));
+                }
+                ask.votes.push(vote.clone());
+                ask.lease = ask.lease.min(lease.unwrap_or(self.timings.lease));
+                let decided = ask.requirement.is_met_by(&ask.votes);
+                events.push(voted(decided));
+                if !decided {
+                    ask.last_told = now.moment;
+                    events.push(Event::Changed(ask.clone()));
+                    return Answer::Counted(Box::new(ask.clone()));
+                }
+                return self.grant(now, id, vote, events);
+            }
+            Verdict::Deny(lasts) => (RefusalKind::Denial, lasts.unwrap_or(self.timings.deny_for)),
+            Verdict::Block(lasts) => (RefusalKind::Block, lasts.unwrap_or(self.timings.block_for)),
+        };
+        let (node, origin, name) = (ask.node.clone(), ask.origin, (ask.id, ask.code));
+        let told = events.len();
+        events.push(voted(true));
+        let no = No { node: &node, origin: Some(origin), kind, by: vote, lasts, ask: Some(name) };
+        if self.refuse(now, &no, events).is_none() {
+            events.truncate(told);
+            return Answer::TooManyRefusals;
+        }
+        self.closed
+            .iter()
+            .rfind(|closed| closed.ask.id == id)
+            .map_or(Answer::Unknown, |closed| Answer::Decided(Box::new(closed.clone())))
+    }
+
+    fn grant(&mut self, now: Now, id: AskId, vote: &Vote, events: &mut Vec<Event>) -> Answer {
+        let lease = self.asks.get(&id).map_or(Duration::ZERO, |ask| ask.lease);
+        let Some(closed) = self.close(id, Outcome::Approved, Some(vote.clone()), now, lease) else {
+            return Answer::Unknown;
+        };
+        let ask = &closed.ask;
+        self.grants.push(Grant {
+            ask: id,
+            code: ask.code,
+            node: ask.node.uuid.clone(),
+            origin: ask.origin,
+            operation: ask.operation,
+            votes: ask.votes.clone(),
+            granted_at: now.moment,
+            until: now.moment.after(lease),
+            uses_left: self.timings.uses,
+            used: false,
+            seal_only: false,
+            sealed: BTreeSet::new(),
+        });
+        self.remember_approval(LastApproval {
+            node: ask.node.uuid.clone(),
+            origin: ask.origin,
+            by: vote.approver.clone(),
+            at: now.wall,
+        });
+        events.push(Event::Closed(closed.clone()));
+        Answer::Decided(Box::new(closed))
+    }
+
+    fn remember_approval(&mut self, approval: LastApproval) {
+        self.approvals.insert((approval.node.clone(), approval.origin), approval);
+        if self.approvals.len() > MAX_APPROVALS
+            && let Some(oldest) =
+                self.approvals.iter().min_by_key(|(_, approval)| approval.at).map(|(key, _)| key.clone())
+        {
+            self.approvals.remove(&oldest);
+        }
+    }
+
+    /// Puts a refusal in force: asks that it binds are closed, and grants that it binds end, so that they do not come
+    /// back to life with its end. `None` when there is no room, and then nothing changed.
+    fn refuse(&mut self, now: Now, no: &No<'_>, events: &mut Vec<Event>) -> Option<Refusal> {
+        let No { node, origin, kind, by, ask, .. } = *no;
+        let lasts = no.lasts.min(MAX_REFUSAL);
+        let refusal = Refusal {
+            node: node.uuid.clone(),
+            origin,
+            kind,
+            by: by.approver.clone(),
+            channel: by.channel.clone(),
+            at: now.wall,
+            until: now.wall.after(lasts),
+        };
+        // A new answer replaces an older one of its kind for the same peer, so one node cannot fill the list.
+        let same = |other: &Refusal| {
+            other.node == refusal.node && other.origin == refusal.origin && other.kind == refusal.kind
+        };
+        if self.refusals().filter(|other| !same(other)).count() >= MAX_REFUSALS {
+            return None;
+        }
+        self.refusals.retain(|bound| !same(&bound.refusal));
+        self.refusals.push(Bound { refusal: refusal.clone(), ends: now.moment.after(lasts) });
+        self.grants.retain(|grant| grant.node != node.uuid || origin.is_some_and(|origin| origin != grant.origin));
+        events.push(Event::Refused { refusal: refusal.clone(), node: ListedNode::clone(node), ask });
+        let bound: Vec<AskId> =
+            self.asks.values().filter(|ask| refusal.binds(&ask.node, ask.origin)).map(|ask| ask.id).collect();
+        let outcome = match kind {
+            RefusalKind::Denial => Outcome::Denied,
+            RefusalKind::Block => Outcome::Blocked,
+        };
+        for id in bound {
+            events.extend(self.close(id, outcome, Some(by.clone()), now, lasts).map(Event::Closed));
+        }
+        Some(refusal)
+    }
+}

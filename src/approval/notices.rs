@@ -1,0 +1,86 @@
+//! What people are told of calls that made no ask: once at first, then one message an hour for all that came since.
+//! However many calls there are and wherever they come from, the messages are few. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::ask::{Notice, NoticeKind};
+use crate::clock::{Moment, Now};
+use crate::peer::ListedNode;
+use crate::request::NodeUuid;
+
+/// Shortest time between two notices of the same kind about the same node.
+pub const TELL_EVERY: Duration = Duration::from_secs(3600);
+
+/// What was told, and what is kept for the next notice. Bounded by the number of listed nodes.
+#[derive(Debug, Default)]
+pub struct Notices {
+    windows: BTreeMap<(NoticeKind, Option<NodeUuid>), Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    ends: Moment,
+    untold: u64,
+    node: Option<ListedNode>,
+    address: IpAddr,
+}
+
+impl Notices {
+    /// Notes one call; gives the notice to send now, if it is the first of its kind for a while.
+    pub fn note(&mut self, now: Now, kind: NoticeKind, node: Option<&ListedNode>, address: IpAddr) -> Option<Notice> {
+        let key = (kind, node.map(|node| node.uuid.clone()));
+        if let Some(window) = self.windows.get_mut(&key) {
+            window.untold = window.untold.saturating_add(1);
+            window.address = address;
+            return None;
+        }
+        let node = node.cloned();
+        let ends = now.moment.after(TELL_EVERY);
+        self.windows.insert(key, Window { ends, untold: 0, node: node.clone(), address });
+        Some(Notice { kind, node, address, count: 1, at: now.wall })
+    }
+
+    /// The notices that are due: one for each kind and node with calls since the last one.
+    pub fn due(&mut self, now: Now) -> Vec<Notice> {
+        self.windows.retain(|_, window| now.moment < window.ends || window.untold > 0);
+        self.windows
+            .iter_mut()
+            .filter(|(_, window)| window.ends <= now.moment)
+            .map(|((kind, _), window)| {
+                let count = std::mem::take(&mut window.untold);
+                window.ends = now.moment.after(TELL_EVERY);
+                Notice { kind: *kind, node: window.node.clone(), address: window.address, count, at: now.wall }
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+
+    fn at(seconds: u64) -> Now {
+        Now { moment: Moment::since_boot(Duration::from_secs(seconds)), wall: WallTime::from_unix_millis(0) }
+    }
+
+    #[test]
+    fn ten_thousand_calls_from_a_thousand_addresses_make_one_message_an_hour() {
+        let mut notices = Notices::default();
+        let told: Vec<Notice> = (0..10_000_u32)
+            .filter_map(|call| {
+                let address =
+                    IpAddr::from([192, 0, u8::try_from(call % 4).unwrap(), u8::try_from(call % 250).unwrap()]);
+                notices.note(at(1), NoticeKind::Strangers, None, address)
+            })
+            .collect();
+        assert_eq!(told.len(), 1);
+        assert!(notices.due(at(60)).is_empty());
+        let digest = notices.due(at(3601));
+        assert_eq!(digest.iter().map(|notice| notice.count).collect::<Vec<_>>(), [9_999]);
+        assert!(notices.due(at(7202)).is_empty(), "silence is not told");
+        assert!(notices.note(at(7203), NoticeKind::Strangers, None, [192, 0, 2, 1].into()).is_some());
+    }
+}

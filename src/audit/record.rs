@@ -1,0 +1,594 @@
+//! What is recorded: a closed set of events, each one line of JSON. Pure: no I/O, no clock.
+//!
+//! The fields are those of docs/spec/audit-log.md, in its order.
+
+mod text;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::WallTime;
+use crate::peer;
+use crate::peer::admission::NotAdmitted;
+use crate::peer::standing::RefusalKind;
+use crate::request::Operation;
+
+pub use text::{Detail, Name, Names, Text};
+
+/// Longest line, in bytes, its line feed included.
+pub const MAX_LINE_LEN: usize = 4096;
+
+/// Largest `seq`: every JSON reader keeps integers up to here exactly (RFC 8259 section 6).
+pub const MAX_SEQ: u64 = (1 << 53) - 1;
+
+/// How a header begins, in every version.
+pub const HEADER_START: &str = r#"{"format":"nightlatch-audit","version":"#;
+
+/// The version that is written, and the only one that is appended to.
+pub const VERSION: u32 = 1;
+
+/// The first line of a file.
+#[must_use]
+pub fn header(created: WallTime) -> String {
+    format!("{HEADER_START}{VERSION},\"created\":\"{}\"}}\n", time::shown(created))
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number: 1 to [`MAX_SEQ`], one more than that of the record before.
+    pub seq: u64,
+    /// When it happened.
+    #[serde(with = "time")]
+    pub time: WallTime,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+impl Record {
+    /// The record as a line, of at most [`MAX_LINE_LEN`] bytes.
+    ///
+    /// # Errors
+    /// None that is known: a record is nothing but bounded strings, numbers and enums.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = Vec::with_capacity(512);
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut line, text::Ascii))?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// Reads a line, its line feed or not.
+    ///
+    /// # Errors
+    /// When it is no record, or has fields that the specification does not name.
+    pub fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Entry {
+    /// An ask has its outcome.
+    AskClosed(AskClosed),
+    /// A question to the approvers.
+    AskOpened(AskOpened),
+    /// An approval channel connected.
+    ChannelAttached(ChannelAttached),
+    /// An approval channel is gone.
+    ChannelDetached(ChannelDetached),
+    /// Refusals that no record tells of.
+    Dropped(Dropped),
+    /// A denial or a block was lifted.
+    RefusalLifted(RefusalLifted),
+    /// A denial or a block was set.
+    RefusalSet(RefusalSet),
+    /// Calls that got nothing.
+    Refused(Refused),
+    /// Approved, but nothing could be sent.
+    ReleaseFailed(ReleaseFailed),
+    /// A blob or a secret is about to be sent.
+    Released(Released),
+    /// The end of the log was damaged when it was opened.
+    Repaired(Repaired),
+    /// The server began its work.
+    Started(Started),
+    /// The durable state has a new generation.
+    StateSaved(StateSaved),
+    /// The server ended its work.
+    Stopped(Stopped),
+    /// An approver's answer.
+    Vote(Vote),
+}
+
+macro_rules! entries {
+    ($($(#[$doc:meta])* $event:ident { $($(#[$field_meta:meta])+ $field:ident: $kind:ty),+ $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $event { $($(#[$field_meta])+ pub $field: $kind),+ }
+
+        impl From<$event> for Entry {
+            fn from(event: $event) -> Self {
+                Self::$event(event)
+            }
+        }
+    )+};
+}
+
+entries! {
+    /// The server began its work.
+    Started {
+        /// Its version.
+        server_version: Name,
+        /// The installation id, a UUID.
+        installation: Name,
+    }
+
+    /// The server ended its work.
+    Stopped {
+        /// Why.
+        reason: Detail,
+    }
+
+    /// A question to the approvers.
+    AskOpened {
+        /// The ask.
+        ask: Ask,
+        /// What the node wants.
+        #[serde(with = "OperationWord")]
+        operation: Operation,
+        /// The node.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// From where, as far as approvals are bound to it.
+        origin: Origin,
+        /// Whether the connection is encrypted.
+        tls: bool,
+    }
+
+    /// An approver's answer, or what somebody sent for one.
+    Vote {
+        /// The ask it names.
+        ask: Ask,
+        /// The ask's node, when the ask is known.
+        node: Option<Node>,
+        /// What was answered.
+        verdict: Verdict,
+        /// What became of it.
+        result: VoteResult,
+        /// The person, when they are listed.
+        approver: Option<Name>,
+        /// The channel through which it came.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
+        /// The numeric Telegram id, as the channel told it.
+        telegram_id: Option<i64>,
+        /// How long the decision shall last, as it was asked for.
+        for_seconds: Option<u32>,
+    }
+
+    /// An ask has its outcome.
+    AskClosed {
+        /// The ask.
+        ask: Ask,
+        /// The node.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// How it ended.
+        outcome: AskOutcome,
+        /// The approver whose vote decided.
+        by: Option<Name>,
+        /// The channel through which that vote came.
+        channel: Option<Name>,
+        /// How often the node called.
+        attempts: u64,
+        /// Different blobs that it asked for.
+        volumes: u64,
+        /// When that which was decided ends.
+        #[serde(with = "time::optional")]
+        until: Option<WallTime>,
+    }
+
+    /// A blob or a secret is about to be sent.
+    Released {
+        /// Sealed or unsealed.
+        #[serde(with = "OperationWord")]
+        operation: Operation,
+        /// The node.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// From where, as far as approvals are bound to it.
+        origin: Origin,
+        /// Whether the connection is encrypted.
+        tls: bool,
+        /// The ask whose approval it was released under.
+        ask: Option<Ask>,
+        /// What the rule said.
+        rule: RuleAction,
+        /// Who approved.
+        approvers: Names,
+        /// Fingerprint of the sealed blob, 32 hexadecimal digits.
+        blob: Name,
+        /// Id of the key, 16 hexadecimal digits.
+        key: Name,
+    }
+
+    /// Approved, but nothing could be sent.
+    ReleaseFailed {
+        /// What the node wanted.
+        #[serde(with = "OperationWord")]
+        operation: Operation,
+        /// The node.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// The ask whose approval it would have been released under.
+        ask: Option<Ask>,
+        /// What the rule said.
+        rule: RuleAction,
+        /// Who approved.
+        approvers: Names,
+        /// Fingerprint of the blob to unseal, 32 hexadecimal digits.
+        blob: Option<Name>,
+        /// What failed.
+        reason: Detail,
+    }
+
+    /// Calls that got nothing.
+    Refused {
+        /// The peer's address.
+        address: IpAddr,
+        /// The identifier claimed, when all of the calls claimed the same.
+        node: Option<Name>,
+        /// Why.
+        reason: Reason,
+        /// How many calls.
+        count: u64,
+        /// When the first came.
+        #[serde(with = "time")]
+        from: WallTime,
+        /// When the last came.
+        #[serde(with = "time")]
+        to: WallTime,
+    }
+
+    /// A denial or a block was set.
+    RefusalSet {
+        /// Denial or block.
+        #[serde(with = "RefusalKindWord")]
+        kind: RefusalKind,
+        /// Whom it binds.
+        node: Node,
+        /// From where; `None` is the whole node.
+        origin: Option<Origin>,
+        /// The approver who set it.
+        by: Name,
+        /// The channel through which they did.
+        channel: Name,
+        /// When it ends.
+        #[serde(with = "time")]
+        until: WallTime,
+        /// The ask that it answered.
+        ask: Option<Ask>,
+    }
+
+    /// A denial or a block was lifted before its end.
+    RefusalLifted {
+        /// Denial or block.
+        #[serde(with = "RefusalKindWord")]
+        kind: RefusalKind,
+        /// Whom it bound.
+        node: Node,
+        /// From where; `None` is the whole node.
+        origin: Option<Origin>,
+        /// The approver who lifted it.
+        by: Name,
+        /// The channel through which they did.
+        channel: Name,
+    }
+
+    /// The durable state was saved.
+    StateSaved {
+        /// Its generation.
+        generation: u64,
+    }
+
+    /// An approval channel connected.
+    ChannelAttached {
+        /// Its name in the configuration.
+        channel: Name,
+        /// User id of its process.
+        uid: u32,
+    }
+
+    /// An approval channel is gone.
+    ChannelDetached {
+        /// Its name in the configuration.
+        channel: Name,
+        /// User id of its process.
+        uid: u32,
+        /// Why.
+        reason: Detail,
+    }
+
+    /// Refusals that no record tells of.
+    Dropped {
+        /// How many calls.
+        count: u64,
+        /// When the first came.
+        #[serde(with = "time")]
+        from: WallTime,
+        /// When the last came.
+        #[serde(with = "time")]
+        to: WallTime,
+    }
+
+    /// The end of the log was damaged when it was opened.
+    Repaired {
+        /// Bytes after the last line feed, which were cut off.
+        cut_bytes: u64,
+        /// The beginning of them.
+        cut_text: Detail,
+        /// Lines near the end that are no records, and were left as they are.
+        damaged_lines: u64,
+    }
+}
+
+/// A node as records name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The identifier it claims, in canonical form.
+    pub uuid: Name,
+    /// What people call it.
+    pub name: Name,
+}
+
+impl From<&peer::Node> for Node {
+    fn from(node: &peer::Node) -> Self {
+        Self { uuid: Name::shown(&node.uuid), name: Name::new(&node.name) }
+    }
+}
+
+/// An ask as records name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Its id, 32 hexadecimal digits.
+    pub id: Name,
+    /// Its match code; empty when the ask is not known.
+    pub code: Name,
+}
+
+/// From where a node calls, as far as an approval is bound to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Origin {
+    /// From one of the addresses listed for it.
+    Listed,
+    /// From somewhere else, though addresses are listed for it.
+    OtherAddress {
+        /// The address, or its /64.
+        network: IpNet,
+    },
+    /// From this address; none are listed for it.
+    PerAddress {
+        /// The address, or its /64.
+        network: IpNet,
+    },
+}
+
+impl From<peer::Origin> for Origin {
+    fn from(origin: peer::Origin) -> Self {
+        match origin {
+            peer::Origin::Listed => Self::Listed,
+            peer::Origin::OtherAddress(network) => Self::OtherAddress { network },
+            peer::Origin::PerAddress(network) => Self::PerAddress { network },
+        }
+    }
+}
+
+/// Enums that are words in records.
+macro_rules! words {
+    ($(#[$doc:meta] $name:ident { $(#[$variant_doc:meta] $variant:ident = $word:literal,)+ })+) => {$(
+        #[$doc]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $(#[$variant_doc] #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// The word in records.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+        }
+    )+};
+}
+
+words! {
+    /// What the rule said about a call that was released.
+    RuleAction {
+        /// Release, and tell the channels.
+        Allow = "allow",
+        /// Ask the approvers.
+        Ask = "ask",
+        /// Release under a grant that exists.
+        Granted = "granted",
+    }
+
+    /// An approver's answer.
+    Verdict {
+        /// Yes.
+        Approve = "approve",
+        /// Not for a long time.
+        Block = "block",
+        /// No.
+        Deny = "deny",
+    }
+
+    /// What became of a vote.
+    VoteResult {
+        /// The ask was closed before.
+        Closed = "closed",
+        /// It counted; more are needed.
+        Counted = "counted",
+        /// It counted and decided the ask.
+        Decided = "decided",
+        /// The person is no approver of this ask.
+        NotAnApprover = "not-an-approver",
+        /// The person had voted so before.
+        Repeated = "repeated",
+        /// There is no such ask.
+        Unknown = "unknown",
+    }
+
+    /// How an ask ended.
+    AskOutcome {
+        /// The server stopped.
+        Abandoned = "abandoned",
+        /// The quorum said yes.
+        Approved = "approved",
+        /// An approver blocked the node.
+        Blocked = "blocked",
+        /// An approver said no.
+        Denied = "denied",
+        /// The node stopped asking.
+        Expired = "expired",
+    }
+
+    /// Why a call got nothing.
+    Reason {
+        /// The node is blocked.
+        Blocked = "blocked",
+        /// The node was denied, and the denial lasts.
+        Denied = "denied",
+        /// The rule says deny.
+        DenyRule = "deny-rule",
+        /// The call is no request.
+        Malformed = "malformed",
+        /// The address is in no allowed network.
+        Network = "network",
+        /// The rule wants a grant, and there is none.
+        NoGrant = "no-grant",
+        /// Addresses are listed for the node, and it called from another.
+        OtherAddress = "other-address",
+        /// Many machines share the identifier, and it is not listed.
+        SharedUuid = "shared-uuid",
+        /// The server is stopping.
+        Stopping = "stopping",
+        /// There is no room for another ask.
+        TooManyAsks = "too-many-asks",
+        /// Too many calls.
+        TooManyCalls = "too-many-calls",
+        /// The node is not listed.
+        UnknownNode = "unknown-node",
+        /// The identifier is not of the kind that the configuration demands.
+        UuidPolicy = "uuid-policy",
+        /// An ask is open.
+        Waiting = "waiting",
+        /// The client hung up while it was held.
+        HungUp = "hung-up",
+        /// The rule asks, and nobody may answer.
+        NobodyToAsk = "nobody-to-ask",
+        /// Approved, but too late in the call to be of use.
+        TooLate = "too-late",
+        /// It, or what was decided about it, could not be recorded.
+        Unrecorded = "unrecorded",
+    }
+}
+
+impl From<NotAdmitted> for Reason {
+    fn from(reason: NotAdmitted) -> Self {
+        match reason {
+            NotAdmitted::Network => Self::Network,
+            NotAdmitted::SharedUuid => Self::SharedUuid,
+            NotAdmitted::TooMany => Self::TooManyCalls,
+            NotAdmitted::UnknownNode => Self::UnknownNode,
+            NotAdmitted::UuidPolicy => Self::UuidPolicy,
+        }
+    }
+}
+
+/// The words for [`Operation`]; the compiler keeps the two alike.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Operation", rename_all = "kebab-case")]
+enum OperationWord {
+    Seal,
+    Unseal,
+}
+
+/// The words for [`RefusalKind`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RefusalKind", rename_all = "kebab-case")]
+enum RefusalKindWord {
+    Denial,
+    Block,
+}
+
+/// Times as records have them: RFC 3339, UTC, milliseconds.
+mod time {
+    use jiff::Timestamp;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use crate::clock::WallTime;
+
+    /// The time, or the last that RFC 3339 can tell when it lies beyond: a block may have no end.
+    pub(super) fn shown(time: WallTime) -> WallTime {
+        let (first, last) = (Timestamp::UNIX_EPOCH.as_millisecond(), Timestamp::MAX.as_second() * 1000);
+        WallTime::from_unix_millis(time.unix_millis().clamp(first, last))
+    }
+
+    pub(super) fn serialize<S: Serializer>(time: &WallTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&shown(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WallTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let timestamp: Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(WallTime::from_unix_millis(timestamp.as_millisecond()))
+    }
+
+    pub(super) mod optional {
+        use super::{Deserialize, Deserializer, Serializer, WallTime, shown};
+
+        struct Time(WallTime);
+
+        impl<'de> Deserialize<'de> for Time {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                super::deserialize(deserializer).map(Self)
+            }
+        }
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            time: &Option<WallTime>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => serializer.collect_str(&shown(*time)),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<WallTime>, D::Error> {
+            Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

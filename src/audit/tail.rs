@@ -1,0 +1,132 @@
+//! The end of a log that exists, as it is found: where to go on, and what a crash left. Pure.
+
+use serde::Deserialize;
+
+use super::record::{Detail, MAX_LINE_LEN, MAX_SEQ, Repaired};
+
+/// Bytes that are read from the end of a file.
+pub const WINDOW: usize = 1 << 20;
+
+/// What the end of a log tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// The number of the next record.
+    pub next_seq: u64,
+    /// Bytes after the last line feed: a write that a crash tore. They are to be cut off.
+    pub cut: u64,
+    /// What is to be recorded about it, when anything is.
+    pub repaired: Option<Repaired>,
+}
+
+/// No record can be read in the part of the file that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no record can be read in the last {WINDOW} bytes")]
+pub struct NoRecord;
+
+/// The parts of a record that the end of a file is judged by. Others are not looked at, so that a record of a newer
+/// release still counts.
+#[derive(Deserialize)]
+struct Numbered {
+    seq: u64,
+    #[serde(rename = "time")]
+    _time: String,
+    #[serde(rename = "event")]
+    _event: String,
+}
+
+impl Tail {
+    /// A log that holds nothing but its header.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { next_seq: 1, cut: 0, repaired: None }
+    }
+
+    /// Reads `window`, the last bytes of a file: all that follow its header when `whole`, else beginning anywhere in a
+    /// line.
+    ///
+    /// # Errors
+    /// [`NoRecord`] when not `whole` and no record is in it: then no number is known.
+    pub fn read(window: &[u8], whole: bool) -> Result<Self, NoRecord> {
+        let end = window.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let (complete, torn) = window.split_at_checked(end).unwrap_or((window, &[]));
+        let mut lines = complete.split_inclusive(|byte| *byte == b'\n');
+        if !whole {
+            lines.next();
+        }
+        let (mut last, mut damaged, mut damaged_since) = (whole.then_some(0), 0_u64, 0_u64);
+        for line in lines {
+            match number(line) {
+                Some(seq) if last.is_none_or(|last| seq > last) => {
+                    last = Some(seq);
+                    damaged_since = 0;
+                }
+                _ => {
+                    damaged += 1;
+                    damaged_since += 1;
+                }
+            }
+        }
+        let last = last.ok_or(NoRecord)?;
+        let cut = u64::try_from(torn.len()).unwrap_or(u64::MAX);
+        let repaired = (cut > 0 || damaged > 0).then(|| Repaired {
+            cut_bytes: cut,
+            cut_text: Detail::new(&String::from_utf8_lossy(torn.get(..MAX_LINE_LEN).unwrap_or(torn))),
+            damaged_lines: damaged,
+        });
+        Ok(Self { next_seq: last.saturating_add(damaged_since).saturating_add(1), cut, repaired })
+    }
+}
+
+/// The `seq` of a line that is a record.
+fn number(line: &[u8]) -> Option<u64> {
+    let printable = line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
+    let numbered: Numbered = (printable && line.len() <= MAX_LINE_LEN).then(|| serde_json::from_slice(line).ok())??;
+    (1..=MAX_SEQ).contains(&numbered.seq).then_some(numbered.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "{\"seq\":1,\"time\":\"t\",\"event\":\"e\"}\n";
+    const TWO: &str = "{\"seq\":2,\"time\":\"t\",\"event\":\"e\",\"later\":[1]}\n";
+
+    fn read(parts: &[&str], whole: bool) -> Result<(u64, u64, u64), NoRecord> {
+        let tail = Tail::read(parts.concat().as_bytes(), whole)?;
+        Ok((tail.next_seq, tail.cut, tail.repaired.map_or(0, |repaired| repaired.damaged_lines)))
+    }
+
+    #[test]
+    fn numbering_goes_on_after_the_last_record() {
+        assert_eq!(read(&[], true), Ok((1, 0, 0)));
+        assert_eq!(read(&[ONE], true), Ok((2, 0, 0)));
+        assert_eq!(read(&[ONE, TWO], true), Ok((3, 0, 0)));
+        assert_eq!(read(&["rest of a line\n", ONE, TWO], false), Ok((3, 0, 0)));
+    }
+
+    #[test]
+    fn torn_line_is_cut_and_told() {
+        let torn = &TWO[..20];
+        assert_eq!(read(&[ONE, torn], true), Ok((2, 20, 0)));
+        let repaired = Tail::read([ONE, torn].concat().as_bytes(), true).expect("one record").repaired;
+        assert_eq!(repaired.expect("a cut is told").cut_text.as_str(), torn);
+        assert_eq!(read(&[ONE, "\0\0\0\0"], true), Ok((2, 4, 0)));
+        assert_eq!(read(&[torn], true), Ok((1, 20, 0)));
+    }
+
+    #[test]
+    fn damaged_lines_are_counted_and_take_a_number_each() {
+        assert_eq!(read(&[ONE, "\0\0\0\n"], true), Ok((3, 0, 1)));
+        assert_eq!(read(&[ONE, "{\"seq\":1}\n", "\n"], true), Ok((4, 0, 2)));
+        assert_eq!(read(&["junk\n", ONE], true), Ok((2, 0, 1)));
+        assert_eq!(read(&[TWO, ONE], true), Ok((4, 0, 1)), "a number that does not grow is damage");
+        assert_eq!(read(&["{\"seq\":18446744073709551615,\"time\":\"\",\"event\":\"\"}\n"], true), Ok((2, 0, 1)));
+    }
+
+    #[test]
+    fn window_without_a_record_is_refused() {
+        assert_eq!(read(&["rest\n", "junk\n", "torn"], false), Err(NoRecord));
+        assert_eq!(read(&["no line feed at all"], false), Err(NoRecord));
+        assert_eq!(read(&[ONE], false), Err(NoRecord), "the first line may be the end of one");
+    }
+}

@@ -1,0 +1,258 @@
+//! `nightlatch approvals`: the channel of people who sit at the host.
+
+mod json;
+mod text;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use nightlatch_approval_api::v1::event::Event;
+use nightlatch_approval_api::{Client, Follow, Update, connect, v1};
+use tonic::{Code, Status};
+
+use super::{Failure, check, exit};
+use crate::clock::{Clock, HostClock};
+
+/// Where the socket unit of the package puts it.
+const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
+
+/// See what nodes ask for, and answer
+#[derive(Debug, Parser)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    server: Server,
+    /// Print JSON, one object per line, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Server {
+    /// The channel's socket, instead of the one that the configuration names
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// Take the socket from this configuration
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List what is open, and who is denied or blocked (this is what happens without a command)
+    List,
+    /// Follow what happens until interrupted
+    Watch,
+    /// Say yes: the node gets its key now, and for the other volumes of this boot
+    Approve(Answer),
+    /// Say no; the node is not asked about again for an hour
+    Deny(Answer),
+    /// Say no to an ask for a day, or to a whole node by its name, and end what was approved for it
+    Block(Block),
+    /// End the denials and blocks of a node
+    Unblock {
+        /// The node's name or UUID
+        node: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Answer {
+    /// The code of the ask, which the node's console shows too
+    code: String,
+    /// How long it shall last, such as 30m; the server cuts it to what its configuration allows
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lasts: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Block {
+    /// The code of an ask, or a node's name or UUID
+    target: String,
+    /// How long it shall last, such as 7days
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lasts: Option<Duration>,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the server cannot be reached, or does not do it.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let socket = args.server.socket()?;
+    let session = Session { client: connect(&socket), socket, json: args.json };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
+    runtime.block_on(session.run(args.command.unwrap_or(Command::List)))
+}
+
+impl Server {
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        let path = self.config.clone().unwrap_or_else(|| crate::config::DEFAULT_PATH.into());
+        // Without the right to read the configuration the usual place is as good a guess as any.
+        if self.config.is_none() && std::fs::File::open(&path).is_err() {
+            return Ok(DEFAULT_SOCKET.into());
+        }
+        let (config, _) = check::load(&path)?;
+        let own = |channel: &&crate::config::Channel| channel.people == crate::config::People::Uid;
+        Ok(config
+            .channels
+            .iter()
+            .filter(own)
+            .find_map(|channel| channel.socket.clone())
+            .unwrap_or_else(|| DEFAULT_SOCKET.into()))
+    }
+}
+
+struct Session {
+    client: Client,
+    socket: PathBuf,
+    json: bool,
+}
+
+impl Session {
+    async fn run(mut self, command: Command) -> Result<(), Failure> {
+        match command {
+            Command::List => {
+                let snapshot = self.snapshot().await?;
+                self.print(|now| text::snapshot(&snapshot, now), || json::snapshot(&snapshot))
+            }
+            Command::Watch => self.watch().await,
+            Command::Approve(answer) => self.vote(&answer.code, v1::Verdict::Approve, answer.lasts).await,
+            Command::Deny(answer) => self.vote(&answer.code, v1::Verdict::Deny, answer.lasts).await,
+            Command::Block(block) => self.block(&block).await,
+            Command::Unblock { node } => {
+                let request = v1::UnblockRequest { node, telegram_id: None };
+                let response = self.client.unblock(request).await;
+                let ended = response.map_err(|status| refused(&self.socket, &status))?.into_inner().ended;
+                self.print(|_| text::unblocked(ended), || json::unblocked(ended))
+            }
+        }
+    }
+
+    async fn snapshot(&mut self) -> Result<v1::Snapshot, Failure> {
+        let unreached = |status: Status| refused(&self.socket, &status);
+        let mut events = self.client.subscribe(v1::SubscribeRequest {}).await.map_err(unreached)?.into_inner();
+        match events.message().await.map_err(unreached)? {
+            Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => Ok(snapshot),
+            _ => Err(Failure::new(exit::SOFTWARE, "the server does not begin with what is open")
+                .hint("server and command are of versions that do not fit; install the same version of both")),
+        }
+    }
+
+    async fn vote(&mut self, code: &str, verdict: v1::Verdict, lasts: Option<Duration>) -> Result<(), Failure> {
+        let Some(ask) = self.find(code).await? else {
+            return Err(no_such_code(code));
+        };
+        self.vote_on(&ask, verdict, lasts).await
+    }
+
+    async fn find(&mut self, code: &str) -> Result<Option<v1::Ask>, Failure> {
+        Ok(self.snapshot().await?.asks.into_iter().find(|ask| ask.code.eq_ignore_ascii_case(code.trim())))
+    }
+
+    async fn vote_on(&mut self, ask: &v1::Ask, verdict: v1::Verdict, lasts: Option<Duration>) -> Result<(), Failure> {
+        let request = v1::VoteRequest {
+            ask_id: ask.id.clone(),
+            verdict: verdict.into(),
+            telegram_id: None,
+            for_seconds: lasts.map(whole_seconds),
+        };
+        let response = self.client.vote(request).await.map_err(|status| refused(&self.socket, &status))?.into_inner();
+        match response.result() {
+            v1::VoteResult::NotAnApprover => Err(Failure::new(
+                exit::NO_PERMISSION,
+                format!("you are no approver of {}", text::name(ask.node.as_ref())),
+            )
+            .hint("the configuration lists the approvers of each node; nothing was changed")),
+            v1::VoteResult::Unknown | v1::VoteResult::Unspecified => Err(no_such_code(&ask.code)),
+            _ => self.print(|now| text::vote(&response, now), || json::vote(&response)),
+        }
+    }
+
+    async fn block(&mut self, block: &Block) -> Result<(), Failure> {
+        if let Some(ask) = self.find(&block.target).await? {
+            return self.vote_on(&ask, v1::Verdict::Block, block.lasts).await;
+        }
+        let request = v1::BlockRequest {
+            node: block.target.clone(),
+            telegram_id: None,
+            for_seconds: block.lasts.map(whole_seconds),
+        };
+        let response = self.client.block(request).await.map_err(|status| refused(&self.socket, &status))?;
+        let refusal = response.into_inner().refusal.unwrap_or_default();
+        self.print(|now| text::refusal(&refusal, now), || json::refusal(&refusal))
+    }
+
+    async fn watch(self) -> Result<(), Failure> {
+        let mut follow = Follow::new(&self.socket);
+        loop {
+            let update = tokio::select! {
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+                update = follow.next() => update.map_err(|status| refused(&self.socket, &status))?,
+            };
+            match update {
+                Update::Connected(snapshot) => {
+                    self.print(|now| text::snapshot(&snapshot, now), || json::snapshot(&snapshot))?;
+                }
+                // One more attempt is nothing to scroll the terminal for; scripts get everything.
+                Update::Event(Event::Changed(_)) if !self.json => {}
+                Update::Event(event) => self.print(|now| text::event(&event, now), || json::event(&event))?,
+                Update::Lost(status) => {
+                    self.print(|_| text::lost(&self.socket, &status), || json::lost(&status))?;
+                }
+            }
+        }
+    }
+
+    /// Prints what is shown to a person, or what is shown to a script.
+    fn print(
+        &self,
+        human: impl FnOnce(i64) -> String,
+        script: impl FnOnce() -> serde_json::Value,
+    ) -> Result<(), Failure> {
+        let shown = if self.json { format!("{}\n", script()) } else { human(HostClock.now().wall.unix_millis()) };
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(exit::IO, "cannot write to standard output").because(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn no_such_code(code: &str) -> Failure {
+    Failure::new(exit::DATA, format!("no open ask has the code {}", text::printable(code))).hint(
+        "nightlatch approvals lists what is open; an ask that was answered or forgotten is asked again by the node",
+    )
+}
+
+/// What a status of the channel's service means for the person at the keyboard.
+fn refused(socket: &Path, status: &Status) -> Failure {
+    match status.code() {
+        Code::PermissionDenied => {
+            Failure::new(exit::NO_PERMISSION, format!("the server refuses: {}", text::printable(status.message())))
+                .hint("run it as a user who is listed as approver with this uid, or as root to look only")
+        }
+        Code::NotFound | Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
+        Code::Unavailable if std::error::Error::source(status).is_some() => {
+            Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
+                .because(status)
+                .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket")
+        }
+        _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),
+    }
+}

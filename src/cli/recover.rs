@@ -1,0 +1,285 @@
+//! `nightlatch recover`: a disk's passphrase from the key alone, when no server is there to ask.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::{Failure, exit};
+use crate::credential;
+use crate::key::danger_offline;
+use crate::request::{MAX_BLOB_LEN, NodeUuid, SealedBlob};
+use crate::seal::{Failed, envelope};
+use crate::secret::{KeyBytes, Plaintext};
+
+/// Options of `nightlatch recover`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("sealed").required(true).args(["blob", "token"]))]
+pub struct Args {
+    /// The file with the key, as `nightlatch keygen` wrote it
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The node's UUID; repeat it for UUIDs that the node had before
+    #[arg(long, value_name = "UUID", required = true, value_parser = NodeUuid::parse)]
+    node: Vec<NodeUuid>,
+    /// The node's IP address when its disk was formatted, for blobs that are bound to it
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// The sealed blob; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    blob: Option<PathBuf>,
+    /// The LUKS2 token that holds the sealed blob, as `cryptsetup token export` prints it; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+}
+
+/// Longest token that is read, in bytes. The JSON area of a LUKS2 header is not larger.
+const MAX_TOKEN_LEN: usize = 16 * 1024;
+
+/// Opens a sealed blob with the key itself, and prints the LUKS passphrase: the base64 of the secret. No newline follows
+/// it but on a terminal, so that it can be piped into `cryptsetup --key-file=-`.
+///
+/// # Errors
+/// What cannot be read or opened, and what to do.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let passphrase = recover(&args)?;
+    let mut stdout = io::stdout().lock();
+    let newline: &[u8] = if stdout.is_terminal() { b"\n" } else { b"" };
+    stdout
+        .write_all(&passphrase)
+        .and_then(|()| stdout.write_all(newline))
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::new(exit::IO, "cannot write to standard output").because(&error))
+}
+
+fn recover(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let key = credential::from_file(&args.key).map_err(|error| no_key(&error))?;
+    let blob = match (&args.blob, &args.token) {
+        (Some(path), _) => read(path, MAX_BLOB_LEN)?,
+        (None, Some(path)) => blob_of_token(&read(path, MAX_TOKEN_LEN)?)?,
+        (None, None) => return Err(Failure::usage("there is neither a blob nor a token")),
+    };
+    let blob = SealedBlob::new(blob).map_err(|error| Failure::new(exit::DATA, error.to_string()))?;
+    let plaintext = open(&key, args, &blob).map_err(|failed| explain(&failed, &key, args, &blob))?;
+    passphrase(&plaintext)
+}
+
+fn open(key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Result<Plaintext, Failed> {
+    let Some((node, formerly)) = args.node.split_first() else { return Err(Failed::KekCommitment) };
+    let keks = danger_offline::keks(key, node, formerly);
+    envelope::open(&keks, args.address, blob).map(|opened| opened.plaintext)
+}
+
+/// Talos takes the padded base64 of the secret for the passphrase.
+fn passphrase(plaintext: &Plaintext) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut passphrase = Zeroizing::new(vec![0; plaintext.expose().len().div_ceil(3) * 4]);
+    match STANDARD.encode_slice(plaintext.expose(), &mut passphrase) {
+        Ok(_) => Ok(passphrase),
+        Err(error) => Err(Failure::new(exit::SOFTWARE, "the passphrase has an unexpected length").because(&error)),
+    }
+}
+
+/// A LUKS2 token as Talos writes it. cryptsetup adds `keyslots`.
+#[derive(serde::Deserialize)]
+struct Token {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "UserData", alias = "userData")]
+    user_data: Option<UserData>,
+}
+
+#[derive(serde::Deserialize)]
+struct UserData {
+    #[serde(rename = "sealedData")]
+    sealed_data: String,
+}
+
+fn blob_of_token(json: &[u8]) -> Result<Vec<u8>, Failure> {
+    let token: Token = serde_json::from_slice(json).map_err(|error| {
+        Failure::new(exit::DATA, "this is not a LUKS2 token")
+            .because(&error)
+            .hint("get it with cryptsetup token export --token-id 0 DEVICE")
+    })?;
+    let (kind, Some(user_data)) = (token.kind.as_str(), token.user_data) else {
+        return Err(Failure::new(exit::DATA, "the token holds no sealed data"));
+    };
+    if kind != "sideroKMS" {
+        return Err(Failure::new(exit::DATA, format!("the token is of type {kind:?}, not \"sideroKMS\""))
+            .hint("a volume has a token for each key slot: export the others with --token-id 1 and so on"));
+    }
+    STANDARD
+        .decode(user_data.sealed_data)
+        .map_err(|error| Failure::new(exit::DATA, "the sealed data of the token is not base64").because(&error))
+}
+
+/// Reads a file or, for `-`, standard input, of up to `limit` bytes.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let standard_input = path == Path::new("-");
+    let name = if standard_input { "standard input".into() } else { path.display().to_string() };
+    let unreadable = |error: io::Error| Failure::new(exit::NO_INPUT, format!("cannot read {name}")).because(&error);
+
+    let mut bytes = Vec::new();
+    let read = if standard_input {
+        io::stdin().lock().take(limit as u64 + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).map_err(unreadable)?.take(limit as u64 + 1).read_to_end(&mut bytes)
+    };
+    match read.map_err(unreadable)? {
+        length if length > limit => Err(Failure::new(exit::DATA, format!("{name} is longer than {limit} bytes"))
+            .hint("a sealed blob goes with --blob, a LUKS2 token with --token")),
+        _ => Ok(bytes),
+    }
+}
+
+fn no_key(error: &credential::Error) -> Failure {
+    let code = match error {
+        credential::Error::TooOpen { .. } => exit::NO_PERMISSION,
+        credential::Error::WrongLength { .. } => exit::DATA,
+        _ => exit::NO_INPUT,
+    };
+    Failure::new(code, "there is no key").because(error).hint(error.hint())
+}
+
+/// Whoever has the key may know what is wrong.
+fn explain(failed: &Failed, key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Failure {
+    let failure = Failure::new(exit::DATA, "the blob does not open").because(failed);
+    match failed {
+        Failed::AddressMissing => failure.hint("add --address with the node's IP address when its disk was formatted"),
+        Failed::Foreign if blob.as_bytes().starts_with(b"{") => failure.hint("it looks like a token: use --token"),
+        // What the magic of a blob becomes in base64.
+        Failed::Foreign if blob.as_bytes().starts_with(b"iU5MQVRDS") => {
+            failure.hint("it looks like base64: decode it with base64 -d")
+        }
+        Failed::Foreign => failure.hint("see that it is the right file; another key server may have sealed it"),
+        Failed::KekCommitment => failure.hint("add --node for every other UUID that the node may have had"),
+        Failed::UnknownKey(_) => {
+            failure.hint(format!("{} holds the key {}", args.key.display(), danger_offline::key_id(key)))
+        }
+        Failed::Version(_) | Failed::Source(_) | Failed::Flags(_) => failure.hint("use a newer nightlatch"),
+        Failed::WrappedDek if args.address.is_some() => failure.hint("try other addresses that the node may have had"),
+        _ => failure.hint("export the token again; the LUKS2 header has a second copy"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+
+    const GOOD: &str = include_str!("../../tests/vectors/good.txt");
+    const BOUND: &str = include_str!("../../tests/vectors/good-bound-ipv4.txt");
+    const NODE: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
+    const OTHER: &str = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
+    /// `base64` of 80 81 … 9f.
+    const PASSPHRASE: &[u8] = b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=";
+
+    fn field(vector: &str, name: &str) -> Vec<u8> {
+        let digits = vector.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).expect("a field");
+        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Self {
+            let files = Self(tempfile::tempdir().expect("a directory"));
+            files.write("key", &field(GOOD, "key"));
+            files
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.0.path().join(name);
+            let mut options = File::options();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).expect("made");
+            file.write_all(bytes).expect("written");
+            path
+        }
+
+        fn args(&self, nodes: &[&str], blob: &[u8]) -> Args {
+            Args {
+                key: self.0.path().join("key"),
+                node: nodes.iter().map(|node| NodeUuid::parse(node).expect("an identifier")).collect(),
+                address: None,
+                blob: Some(self.write("blob", blob)),
+                token: None,
+            }
+        }
+
+        fn token_args(&self, token: &str) -> Args {
+            Args { blob: None, token: Some(self.write("token", token.as_bytes())), ..self.args(&[NODE], b"-") }
+        }
+    }
+
+    fn shown(args: &Args) -> String {
+        format!("{:?}", recover(args).expect_err("it does not open"))
+    }
+
+    #[test]
+    fn a_blob_gives_the_passphrase() {
+        let files = Files::new();
+        let blob = field(GOOD, "blob");
+        assert_eq!(**recover(&files.args(&[NODE], &blob)).expect("it opens"), *PASSPHRASE);
+        assert_eq!(**recover(&files.args(&[OTHER, NODE], &blob)).expect("it opens"), *PASSPHRASE);
+    }
+
+    #[test]
+    fn a_token_gives_the_passphrase() {
+        let files = Files::new();
+        let sealed = STANDARD.encode(field(GOOD, "blob"));
+        for token in [
+            format!(r#"{{"UserData":{{"sealedData":"{sealed}"}},"type":"sideroKMS","keyslots":[]}}"#),
+            format!("{{\n \"type\": \"sideroKMS\",\n \"userData\": {{ \"sealedData\": \"{sealed}\" }} }}\n"),
+        ] {
+            assert_eq!(**recover(&files.token_args(&token)).expect("it opens"), *PASSPHRASE, "{token}");
+        }
+    }
+
+    #[test]
+    fn other_tokens_are_refused() {
+        let files = Files::new();
+        for (token, text) in [
+            (r#"{"type":"systemd-tpm2","keyslots":[]}"#, "no sealed data"),
+            (r#"{"type":"sideroKMS","keyslots":[]}"#, "no sealed data"),
+            (r#"{"type":"luks2-keyring","UserData":{"sealedData":""}}"#, "luks2-keyring"),
+            (r#"{"type":"sideroKMS","UserData":{"sealedData":"%%"}}"#, "not base64"),
+            (r#"{"type":"sideroKMS","UserData":{"sealedData":""}}"#, "1 to 1024"),
+            ("", "not a LUKS2 token"),
+            (&"[".repeat(16_000), "not a LUKS2 token"),
+            (&" ".repeat(17_000), "longer than 16384"),
+        ] {
+            assert!(shown(&files.token_args(token)).contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bound_blob_asks_for_the_address() {
+        let files = Files::new();
+        let mut args = files.args(&[NODE], &field(BOUND, "blob"));
+        assert!(shown(&args).contains("add --address"));
+        args.address = Some("192.0.2.12".parse().expect("an address"));
+        assert!(shown(&args).contains("try other addresses"));
+        args.address = Some("::ffff:192.0.2.11".parse().expect("an address"));
+        assert_eq!(**recover(&args).expect("it opens"), *PASSPHRASE);
+    }
+
+    #[test]
+    fn what_does_not_open_says_what_to_do() {
+        let files = Files::new();
+        let blob = field(GOOD, "blob");
+        assert!(shown(&files.args(&[OTHER], &blob)).contains("add --node"));
+        assert!(shown(&files.args(&[NODE], STANDARD.encode(&blob).as_bytes())).contains("base64 -d"));
+        assert!(shown(&files.args(&[NODE], br#"{"type":"sideroKMS"}"#)).contains("use --token"));
+        assert!(shown(&files.args(&[NODE], &[0x5A; 60])).contains("another key server"));
+        assert!(shown(&files.args(&[NODE], &[0; 1025])).contains("longer than 1024"));
+        files.write("key", &[0x5A; 32]);
+        assert!(shown(&files.args(&[NODE], &blob)).contains("holds the key"));
+        files.write("key", &[0x5A; 33]);
+        assert!(shown(&files.args(&[NODE], &blob)).contains("newline"));
+    }
+}

@@ -1,0 +1,487 @@
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MINIMAL: &str = r#"
+installation = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21"
+networks = ["192.0.2.0/24", "2001:db8::/64"]
+tls = "off"
+[[key]]
+name = "first"
+credential = "nightlatch-key"
+"#;
+
+const PEOPLE: &str = r#"
+[[approver]]
+name = "alice"
+uid = 1000
+telegram_id = 111
+[[approver]]
+name = "bob"
+telegram_id = 222
+[[channel]]
+name = "cli"
+people = "uid"
+[[channel]]
+name = "telegram"
+people = "telegram"
+uid = 990
+"#;
+
+const CP_1: &str = r#"
+[[node]]
+uuid = "4c4c4544-0042-3510-8051-b4c04f4e3632"
+name = "cp-1"
+"#;
+
+fn parse(text: &str) -> Result<(Config, Vec<Warning>), Error> {
+    Config::parse(text, "nightlatch.toml")
+}
+
+/// `MINIMAL`, with `top` before its first table and `tables` at its end.
+fn with(top: &str, tables: &str) -> String {
+    format!("{top}\n{MINIMAL}{tables}\n")
+}
+
+fn config(text: &str) -> Config {
+    match parse(text) {
+        Ok((config, _)) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn error(text: &str) -> String {
+    match parse(text) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok((_, warnings)) => warnings.iter().map(ToString::to_string).collect(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[track_caller]
+fn assert_refused(text: &str, parts: &[&str]) {
+    let error = error(text);
+    for part in parts {
+        assert!(error.contains(part), "`{part}` is not in:\n{error}");
+    }
+}
+
+#[track_caller]
+fn assert_warned(text: &str, part: &str) {
+    let warnings = warnings(text);
+    assert!(warnings.iter().any(|warning| warning.contains(part)), "`{part}` is not in {warnings:?}");
+}
+
+fn node(rest: &str) -> String {
+    with("", &format!("{PEOPLE}{CP_1}{rest}"))
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = config(MINIMAL);
+    assert_eq!(config.state_directory, PathBuf::from("/var/lib/nightlatch"));
+    assert_eq!(config.uuid_policy, UuidPolicy::default());
+    assert_eq!(config.listen.talos, ["127.0.0.1:4050".parse().expect("an address")]);
+    assert_eq!(config.timings, Timings::default());
+    assert_eq!(config.log, Log { level: LogLevel::Info, libraries: LogLevel::Warn });
+    assert_eq!(config.rules, Rules::default());
+    assert!(config.keys[0].seals, "the only key seals");
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_place_and_what_to_do() {
+    let text = with("", "[rules]\nquorun = 2");
+    let line = text.lines().position(|line| line.starts_with("quorun")).expect("it is there") + 1;
+    let expected = format!(
+        "nightlatch.toml cannot be used\n\n\
+         nightlatch.toml:{line}:1: unknown key `quorun`\n   |\n{line} | quorun = 2\n   | ^^^^^^\n   = did you mean `quorum`?"
+    );
+    assert_eq!(error(&text), expected);
+}
+
+#[test]
+fn unknown_keys_and_values_name_the_nearest_or_all() {
+    assert_refused(&with("nodes = 1", ""), &["unknown key `nodes`", "did you mean `node`?"]);
+    assert_refused(&with("STATE_DIRECTORY = \"/\"", ""), &["did you mean `state_directory`?"]);
+    assert_refused(&with("frobnicate = 1", ""), &["known here: installation, state_directory, networks"]);
+    assert_refused(&with("", "[rules]\nseal = \"aks\""), &["unknown value `aks`", "did you mean `ask`?"]);
+    assert_refused(&with(&format!("{} = 1", "k".repeat(100_000)), ""), &["kkk…`", "known here:"]);
+    for table in ["listen", "rules", "timings", "log"] {
+        assert_refused(&with("", &format!("[{table}]\nfrobnicate = 1")), &["unknown key `frobnicate`"]);
+    }
+    for table in ["cluster", "node", "approver", "channel", "key"] {
+        assert_refused(&with("", &format!("[[{table}]]\nfrobnicate = 1")), &["unknown key `frobnicate`"]);
+    }
+    assert_refused(&node("rules = { frobnicate = 1 }"), &["unknown key `frobnicate`"]);
+}
+
+#[test]
+fn all_mistakes_are_told_up_to_a_number() {
+    assert_refused(
+        &with("state_directory = \"state\"", "[timings]\nhold = \"9s\""),
+        &["this path is not absolute", "hold is out of range"],
+    );
+    let many = format!("networks = [{}]", "\"x\",".repeat(50));
+    let Err(Error::Invalid(problems)) = parse(&many) else { panic!("accepted") };
+    assert_eq!(problems.told().len(), 20);
+    assert!(problems.to_string().ends_with("\n\nand 33 more"), "{problems}");
+}
+
+#[test]
+fn excerpts_cannot_steer_a_terminal() {
+    let error = error(&with("state_directory = \"\u{202e}moor\"", ""));
+    assert!(error.contains("\u{fffd}moor") && !error.contains('\u{202e}'), "{error}");
+    let error = self::error(&with("", "[[approver]]\nname = \"\\u001b[2J\"\nuid = 1"));
+    for raw in ["state_directory = \"\u{1b}[2J\"", "\u{1b}[2J = 1", "uuid_policy = \"\\u001b[2J\""] {
+        let error = self::error(&with(raw, ""));
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
+    assert!(error.contains("this name cannot be used") && !error.contains('\u{1b}'), "{error}");
+}
+
+#[test]
+fn installation_is_required_and_is_no_placeholder() {
+    let without = MINIMAL.replace("installation", "#");
+    assert_refused(&without, &["nightlatch.toml: installation is missing", "nightlatch init"]);
+    let nil = MINIMAL.replace("9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21", "00000000-0000-0000-0000-000000000000");
+    assert_refused(&nil, &["this is no UUID of an installation"]);
+}
+
+#[test]
+fn plaintext_must_be_said() {
+    assert_refused(&MINIMAL.replace("tls", "#"), &["tls is missing", "tls = \"off\""]);
+    assert_refused(&MINIMAL.replace("\"off\"", "\"on\""), &["TLS is not built yet", "next release step"]);
+}
+
+#[test]
+fn networks_are_canonical_and_free_of_host_bits() {
+    let networks = |list: &str| {
+        let text = MINIMAL.replace("\"192.0.2.0/24\", \"2001:db8::/64\"", list);
+        config(&text).networks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(networks("\"::ffff:192.0.2.0/120\", \"::ffff:192.0.2.1\""), ["192.0.2.0/24", "192.0.2.1/32"]);
+    assert_eq!(networks("\"2001:db8::1\", \"::/0\""), ["2001:db8::1/128", "::/0"]);
+    let text = |network: &str| MINIMAL.replace("192.0.2.0/24", network);
+    assert_refused(&text("192.0.2.7/24"), &["`192.0.2.7/24` has host bits set", "write 192.0.2.0/24 for the network"]);
+    assert_refused(&text("::ffff:192.0.2.7/120"), &["write 192.0.2.0/24 for the network, or 192.0.2.7 for the one"]);
+    assert_refused(&text("192.0.2"), &["neither an address nor a network"]);
+}
+
+#[test]
+fn empty_lists_admit_nobody_and_say_so() {
+    assert_warned(
+        &MINIMAL.replace("\"192.0.2.0/24\", \"2001:db8::/64\"", ""),
+        "nightlatch.toml:3: no network is allowed",
+    );
+    assert_warned(&MINIMAL.replace("networks", "#"), "no network is allowed");
+    assert_warned(MINIMAL, "there is no [[node]]");
+    assert_warned(&with("", CP_1), "nobody can approve `cp-1`");
+    assert_warned(&node("rules = { approvers = [] }"), "nobody can approve `cp-1`");
+    assert!(warnings(&node("")).is_empty(), "{:?}", warnings(&node("")));
+    assert!(warnings(&node("rules = { approvers = [], seal = \"deny\", unseal = \"granted\" }")).is_empty());
+}
+
+#[test]
+fn exactly_one_key_seals() {
+    let second = "[[key]]\nname = \"second\"\nfile = \"/key\"\n";
+    assert_refused(&with("", second), &["exactly one key must seal", "add seals = true"]);
+    let config = config(&with("", &format!("{second}seals = true\n")));
+    assert_eq!(config.keys[1].source, KeySource::File("/key".into()));
+    assert_eq!(config.keys.iter().map(|key| key.seals).collect::<Vec<_>>(), [false, true]);
+    let both = format!("{MINIMAL}seals = true\n{second}seals = true\n");
+    assert_refused(&both, &["exactly one key must seal", "in one [[key]] only"]);
+    assert_refused(&format!("{MINIMAL}seals = false"), &["exactly one key must seal"]);
+    let none = MINIMAL.split("[[key]]").next().expect("the top");
+    assert_refused(none, &["there is no [[key]]", "nightlatch keygen"]);
+}
+
+#[test]
+fn a_key_is_in_one_place() {
+    assert_refused(&format!("{MINIMAL}file = \"/key\""), &["both credential and file"]);
+    assert_refused(&MINIMAL.replace("credential", "#"), &["does not say where the key is"]);
+    assert_refused(&MINIMAL.replace("nightlatch-key", "../key"), &["this is no name of a credential"]);
+    assert_refused(&MINIMAL.replace("credential = \"nightlatch-key\"", "file = \"key\""), &["not absolute"]);
+    assert_refused(&format!("{MINIMAL}source = \"transit\""), &["the key source `transit` is not built yet"]);
+}
+
+#[test]
+fn names_are_readable_and_unique() {
+    assert_refused(&node(CP_1), &["a second [[node]] is called `cp-1`"]);
+    assert_refused(&with("", "[[cluster]]\nname = \"a\"\n[[cluster]]\nname = \"a\""), &["a second [[cluster]]"]);
+    assert_refused(&with("", "[[cluster]]\nname = \" a\""), &["this name cannot be used"]);
+    assert_refused(&with("", "[[cluster]]"), &["this [[cluster]] has no name"]);
+    assert_refused(&with("", "[[channel]]\nname = \"CLI\"\npeople = \"uid\""), &["small letters"]);
+    let alice = "[[approver]]\nname = \"alice\"\nuid = 1";
+    assert_refused(&with("", &format!("{alice}\n{alice}1")), &["a second [[approver]] is called `alice`"]);
+}
+
+#[test]
+fn one_machine_is_one_node() {
+    let other = "[[node]]\nname = \"cp-2\"\n";
+    for spelling in ["4C4C4544-0042-3510-8051-B4C04F4E3632", "4c4c4544004235108051b4c04f4e3632"] {
+        assert_refused(&node(&format!("{other}uuid = \"{spelling}\"")), &["is listed twice (before as `4c4c4544-"]);
+        assert_refused(&node(&format!("{other}uuid = \"x\"\nformerly = [\"{spelling}\"]")), &["is listed twice"]);
+        assert_refused(&node(&format!("formerly = [\"{spelling}\"]")), &["is listed twice"]);
+    }
+    assert_refused(
+        &node("[[node]]\nname = \"4c4c4544004235108051b4c04f4e3632\"\nuuid = \"x\""),
+        &["also the UUID of a node"],
+    );
+    assert_refused(&node(other), &["this [[node]] has no uuid", "talosctl"]);
+    assert_refused(&node(&format!("{other}uuid = \"a b\"")), &["this is no node UUID"]);
+}
+
+#[test]
+fn identifiers_that_are_odd_are_told() {
+    let odd = |uuid: &str| node("").replace("4c4c4544-0042-3510-8051-b4c04f4e3632", uuid);
+    assert_warned(&odd("03000200-0400-0500-0006-000700080009"), "on many machines");
+    assert_warned(&odd("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"), "on many machines");
+    assert_warned(&odd("4c4c4544-0042-3510-8051-b4c04f4e363"), "is not a UUID");
+    let strict = |top: &str| with(top, &format!("{PEOPLE}{CP_1}"));
+    assert_refused(&strict("uuid_policy = \"v4\""), &["refuses this UUID", "loosen uuid_policy"]);
+    assert!(parse(&strict("uuid_policy = \"rfc4122\"\nuuid_entropy_check = true")).is_ok());
+}
+
+#[test]
+fn node_addresses_are_canonical_and_can_call() {
+    let config = config(&node("addresses = [\"::ffff:192.0.2.11\", \"2001:db8::/64\", \"192.0.2.0/25\"]"));
+    let addresses: Vec<_> = config.nodes[0].addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["192.0.2.11/32", "2001:db8::/64", "192.0.2.0/25"]);
+    assert_refused(&node("addresses = [\"198.51.100.1\"]"), &["no call from 198.51.100.1/32 is admitted"]);
+    assert_refused(&node("addresses = [\"192.0.2.11/24\"]"), &["host bits set", "or 192.0.2.11 for the one address"]);
+}
+
+#[test]
+fn shared_addresses_are_told_once() {
+    let nodes = |one: &str, two: &str| {
+        node(&format!(
+            "addresses = [{one}]\n[[node]]\nuuid = \"9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21\"\nname = \"w-2\"\naddresses = [{two}]"
+        ))
+    };
+    let told = warnings(&nodes("\"192.0.2.11\"", "\"192.0.2.0/24\""));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`w-2` and `cp-1` both list 192.0.2.11/32"), "{told:?}");
+    assert!(warnings(&nodes("\"192.0.2.11\", \"192.0.2.0/28\"", "\"192.0.2.16\"")).is_empty());
+}
+
+#[test]
+fn rules_name_what_there_is() {
+    assert_refused(
+        &node("rules = { approvers = [\"alise\"] }"),
+        &["there is no approver `alise`", "did you mean `alice`?"],
+    );
+    assert_refused(&node("cluster = \"home\""), &["there is no cluster `home`", "there is no [[cluster]] yet"]);
+    let config = config(&node("cluster = \"home\"\n[[cluster]]\nname = \"home\"\nrules = { seal = \"granted\" }"));
+    assert_eq!(config.nodes[0].cluster.as_deref(), Some("home"));
+    assert_eq!(config.clusters[0].rules.seal, Some(Action::Granted));
+}
+
+#[test]
+fn votes_that_are_asked_for_can_come() {
+    let rules = |rules: &str| node(&format!("rules = {{ {rules} }}"));
+    assert_refused(&rules("quorum = 0"), &["quorum must be at least 1"]);
+    assert_refused(&rules("quorum = -1"), &["quorum must be at least 1"]);
+    assert_refused(&rules("from_channels = 0"), &["from_channels must be at least 1"]);
+    assert_refused(&rules("quorum = 3"), &["quorum 3 can never be reached: 2 of these approvers can vote"]);
+    assert_refused(&rules("from_channels = 3"), &["from_channels 3 can never be reached: these approvers can use 2"]);
+    assert_refused(&rules("from_channels = 2, approvers = [\"bob\"]"), &["these approvers can use 1"]);
+    assert_refused(&rules("approvers = [\"alice\", \"alice\"], quorum = 2"), &["quorum 2 can never be reached"]);
+    assert!(parse(&rules("quorum = 2, from_channels = 2")).is_ok());
+}
+
+#[test]
+fn votes_are_checked_over_all_layers() {
+    let inherited = with("", &format!("{PEOPLE}[rules]\nquorum = 2\n{CP_1}rules = {{ approvers = [\"bob\"] }}"));
+    assert_refused(&inherited, &["quorum 2 can never be reached: 1 of", "rules = { approvers = [\"bob\"] }"]);
+    assert_refused(&with("", "[rules]\nquorum = 1"), &["0 of these approvers can vote"]);
+    let unreachable = PEOPLE
+        .replace("\ntelegram_id = 222", "\nuid = 1001")
+        .replace("\"cli\"\npeople = \"uid\"", "\"x\"\npeople = \"telegram\"\nuid = 991");
+    assert_warned(&with("", &unreachable), "approver `bob` cannot vote");
+    assert_refused(&with("", &format!("{unreachable}[rules]\nquorum = 2")), &["1 of these approvers can vote"]);
+}
+
+#[test]
+fn releasing_without_asking_is_told() {
+    assert_warned(&node("rules = { unseal = \"allow\" }"), "releases disk keys and asks nobody");
+    assert_warned(&node("rules = { other_address = \"ask\" }"), "other_address does nothing");
+}
+
+#[test]
+fn people_are_known_by_ids_of_their_own() {
+    let approver = |rest: &str| with("", &format!("{PEOPLE}[[approver]]\nname = \"carol\"\n{rest}"));
+    assert_refused(&approver(""), &["nobody could tell that this approver is speaking"]);
+    assert_refused(&approver("uid = 65534"), &["user id 65534 may be anybody"]);
+    assert_refused(&approver("uid = -1"), &["this is no user id"]);
+    assert_refused(&approver("uid = 4294967295"), &["this is no user id"]);
+    assert_refused(&approver("uid = 1000"), &["this uid is listed twice"]);
+    assert_refused(&approver("telegram_id = 222"), &["this telegram_id is listed twice"]);
+    assert_refused(&approver("telegram_id = -100"), &["negative ones are groups"]);
+    assert_refused(&approver("uid = 990"), &["uid 990 is that of the approver `carol`"]);
+}
+
+#[test]
+fn channels_say_who_speaks() {
+    let channel = |rest: &str| with("", &format!("[[channel]]\nname = \"x\"\n{rest}"));
+    assert_refused(&channel(""), &["does not say who speaks through it"]);
+    assert_refused(&channel("people = \"uid\"\nuid = 1"), &["has no uid of its own"]);
+    assert_refused(&channel("people = \"telegram\""), &["needs a uid"]);
+    assert_refused(&channel("people = \"telegram\"\nuid = 65534"), &["may be anybody"]);
+    assert_refused(&channel("people = \"uid\"\nsocket = \"cli.sock\""), &["not absolute"]);
+    assert_refused(&channel(&format!("people = \"uid\"\nsocket = \"/{}\"", "x".repeat(107))), &["too long"]);
+    let config = config(&channel("people = \"telegram\"\nuid = 990\nsocket = \"/run/x.sock\""));
+    assert_eq!(config.channels[0].people, People::Telegram { uid: 990 });
+    assert_eq!(config.channels[0].descriptor_name(), "approval-x");
+}
+
+#[test]
+fn timings_have_ranges() {
+    let timings = |text: &str| with("", &format!("[timings]\n{text}"));
+    for (good, bad) in [
+        ("hold = \"8s\"\nrelease_margin = \"1s\"", "hold = \"8001ms\""),
+        ("hold = \"0s\"", "release_margin = \"0s\""),
+        ("lease = \"40s\"", "lease = \"39s\""),
+        ("lease_max = \"24h\"", "lease_max = \"25h\""),
+        ("uses = 1", "uses = 0"),
+        ("uses = 1024", "uses = 1025"),
+        ("deny_for = \"30days\"", "deny_for = \"59s\""),
+        ("block_for = \"365days\"", "block_for = \"366days\""),
+        ("poll_for = \"0s\"", "poll_for = \"61m\""),
+        ("ask_ttl = \"1m\"", "ask_ttl = \"59s\""),
+        ("seal_grant_for = \"30days\"", "seal_grant_for = \"31days\""),
+        ("seal_grant_uses = 1", "seal_grant_uses = -1"),
+    ] {
+        assert!(parse(&timings(good)).is_ok(), "{good}");
+        assert_refused(&timings(bad), &["is out of range", "the default is"]);
+    }
+    assert_refused(&timings("hold = 5"), &["a duration is text with a unit"]);
+    assert_refused(&timings("hold = \"5 parsecs\""), &["a duration is text with a unit"]);
+    assert_refused(&timings("lease = \"2h\""), &["lease is longer than lease_max"]);
+    assert_warned(&timings("hold = \"6s\""), "exceed the 10s of a node");
+    assert_eq!(config(&timings("lease = \"90s\"")).timings.lease, Duration::from_secs(90));
+}
+
+#[test]
+fn lists_are_bounded() {
+    let many = |table: &str, count: usize, row: &dyn Fn(usize) -> String| {
+        with("", &(0..count).map(|i| format!("[[{table}]]\nname = \"n{i}\"\n{}\n", row(i))).collect::<String>())
+    };
+    let node = |i: usize| format!("uuid = \"u{i}\"");
+    assert!(parse(&many("node", 4096, &node)).is_ok());
+    assert_refused(&many("node", 4097, &node), &["more than 4096 nodes"]);
+    assert_refused(&many("approver", 257, &|i| format!("uid = {i}")), &["more than 256 approvers"]);
+    assert_refused(&many("channel", 17, &|_| "people = \"uid\"".into()), &["more than 16 channels"]);
+    assert!(matches!(parse(&"#".repeat(MAX_FILE_LEN + 1)), Err(Error::TooLarge(_))));
+}
+
+#[test]
+fn files_are_read_with_care() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("nightlatch.toml");
+    assert!(matches!(Config::load(&path), Err(Error::Read { .. })));
+    fs::write(&path, MINIMAL).expect("written");
+    assert!(Config::load(&path).is_ok());
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("its mode is changed");
+    assert!(matches!(Config::load(&path), Err(Error::WritableByAnyone(_))));
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("its mode is changed");
+    fs::write(&path, b"\xff").expect("written");
+    assert!(matches!(Config::load(&path), Err(Error::NotText(_))));
+    fs::write(&path, "#".repeat(MAX_FILE_LEN + 1)).expect("written");
+    assert!(matches!(Config::load(&path), Err(Error::TooLarge(_))));
+    assert!(matches!(Config::load(directory.path()), Err(Error::NotAFile(_))));
+    let pipe = directory.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+    assert!(matches!(Config::load(&pipe), Err(Error::NotAFile(_))), "nobody writes into it: this must not wait");
+}
+
+const MANUAL: &str = include_str!("../../systemd/nightlatch.toml");
+
+/// The manual with every commented key in force.
+fn manual_in_full() -> String {
+    let key = |line: &str| {
+        line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()))
+    };
+    let lines = MANUAL.lines().map(|line| match line.strip_prefix('#') {
+        Some(commented) if key(commented) || commented.starts_with('[') => commented,
+        _ => line,
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_manual_is_a_configuration_that_shows_the_defaults() {
+    let short = config(MANUAL);
+    assert_eq!(short.timings, Timings::default());
+    let full = config(&manual_in_full());
+    assert_eq!(full.timings, Timings::default());
+    assert_eq!(full.log, Log::default());
+    assert_eq!(full.listen, Listen::default());
+    assert_eq!(full.uuid_policy, UuidPolicy::default());
+    assert_eq!(full.state_directory, PathBuf::from(DEFAULT_STATE_DIRECTORY));
+    let rules = full.rules;
+    assert_eq!((rules.seal, rules.unseal), (Some(Action::Ask), Some(Action::Ask)));
+    assert_eq!((rules.other_address, rules.quorum, rules.from_channels), (Some(OtherAddress::Deny), Some(1), Some(1)));
+    assert!(warnings(&manual_in_full()).is_empty(), "{:?}", warnings(&manual_in_full()));
+}
+
+#[test]
+fn the_manual_mentions_every_key() {
+    let mut mentioned: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut table = String::new();
+    for line in manual_in_full().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            mentioned.insert((table.clone(), key.to_owned()));
+        }
+    }
+    for table in ["", "listen", "[key]", "rules", "[cluster]", "[node]", "[approver]", "[channel]", "timings", "log"] {
+        let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let Err(error) = toml::from_str::<file::File>(&format!("{header}zzzzzzzzzzzzzzzz = 1")) else {
+            panic!("an unknown key in [{table}] was accepted")
+        };
+        for key in error.message().split('`').skip(3).step_by(2) {
+            let is_table = ["listen", "key", "rules", "cluster", "node", "approver", "channel", "timings", "log"];
+            let name = table.trim_matches(['[', ']']).to_owned();
+            let found =
+                mentioned.contains(&(name.clone(), key.to_owned())) || (name.is_empty() && is_table.contains(&key));
+            assert!(found, "the manual does not mention `{key}` in [{table}]");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_words_of_its_own_make_it_panic(
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "[[node]]", "[[key]]", "[rules]", "[[approver]]", "[[channel]]", "[timings]", "\n", "=", "\"", "name",
+                "uuid", "rules", "{", "}", "[", "]", "approvers", "quorum", "9", "-1", "hold", "\"5s\"", "\"::/0\"",
+                "addresses", "uid", "\u{1f512}", ",", "'", "people", "\"telegram\"", "installation", "\"192.0.2.1/24\"",
+            ]),
+            0..60,
+        )
+    ) {
+        let _ = parse(&words.join(" "));
+        let _ = parse(&with("", &words.join(" ")));
+    }
+
+    #[test]
+    fn every_cut_of_the_manual_is_survived(end in 0..MANUAL.len()) {
+        let _ = parse(MANUAL.get(..end).unwrap_or_default());
+    }
+}

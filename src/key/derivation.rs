@@ -1,0 +1,61 @@
+//! HKDF as docs/spec/sealed-blob.md uses it: every derived value comes from here.
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::KeyId;
+use crate::request::NodeUuid;
+use crate::secret::KeyBytes;
+
+/// The protocol that blobs are for, the same for Seal and Unseal. Another protocol takes another string, so that
+/// neither opens what the other sealed.
+pub(crate) const PROTOCOL: &str = "sidero.kms";
+
+/// `x` with its length as one byte before it. Every `x` here is shorter than 256 bytes: labels and the protocol are
+/// constants, an identifier has at most 64 bytes, an address 16.
+pub(crate) fn length_prefixed(x: &[u8]) -> Vec<u8> {
+    debug_assert!(x.len() <= usize::from(u8::MAX));
+    let mut bytes = Vec::with_capacity(1 + x.len());
+    bytes.push(u8::try_from(x.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(x);
+    bytes
+}
+
+/// `HKDF(key, lp(label) ‖ context, 32)`, as a key.
+pub(crate) fn secret(key: &KeyBytes, label: &str, context: &[u8]) -> KeyBytes {
+    let filled = KeyBytes::try_fill(|output| {
+        hkdf(key, label, context, output);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    match filled {
+        Ok(key) => key,
+    }
+}
+
+/// `HKDF(key, lp(label) ‖ context, N)`, as something that is no secret.
+pub(crate) fn public<const N: usize>(key: &KeyBytes, label: &str, context: &[u8]) -> [u8; N] {
+    let mut output = [0; N];
+    hkdf(key, label, context, &mut output);
+    output
+}
+
+/// The id of `key`.
+pub(super) fn key_id(key: &KeyBytes) -> KeyId {
+    KeyId::from_bytes(public(key, "nightlatch credential 1: key id", &[]))
+}
+
+/// The KEK of `node` under `key`.
+pub(super) fn kek(key: &KeyBytes, node: &NodeUuid) -> KeyBytes {
+    let context = [length_prefixed(PROTOCOL.as_bytes()), length_prefixed(node.as_str().as_bytes())].concat();
+    secret(key, "nightlatch credential 1: KEK", &context)
+}
+
+#[expect(clippy::expect_used, reason = "HKDF gives up to 8,160 bytes, and nothing here asks for more than 32")]
+fn hkdf<const N: usize>(key: &KeyBytes, label: &str, context: &[u8], output: &mut [u8; N]) {
+    const { assert!(N <= 32, "one block of SHA-256") }
+    let (prk, hkdf) = Hkdf::<Sha256>::extract(None, key.expose());
+    // `extract` hands out a copy of what it keyed HKDF with.
+    drop(Zeroizing::new(<[u8; 32]>::from(prk)));
+    hkdf.expand_multi_info(&[&length_prefixed(label.as_bytes()), context], output).expect("at most 32 bytes");
+}

@@ -1,0 +1,88 @@
+//! The only file that can make a [`Kek`], and it asks for an approval, but for the one door of `danger_offline`.
+
+use super::KeyId;
+use crate::approval::gate::Approved;
+use crate::peer::Node;
+use crate::request::{NodeUuid, Operation};
+use crate::secret::KeyBytes;
+
+/// The key encryption key of one node under one key. It is wiped when it is dropped.
+#[derive(Debug)]
+pub struct Kek {
+    key_id: KeyId,
+    node: NodeUuid,
+    secret: KeyBytes,
+}
+
+impl Kek {
+    /// The id of the key that it was derived from.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
+    /// The node whose it is.
+    #[must_use]
+    pub fn node(&self) -> &NodeUuid {
+        &self.node
+    }
+
+    pub(crate) fn secret(&self) -> &KeyBytes {
+        &self.secret
+    }
+}
+
+/// The KEKs with which one approved call may be answered.
+#[derive(Debug)]
+pub struct Keks {
+    own: Kek,
+    former: Vec<Kek>,
+}
+
+impl Keks {
+    /// Derives what `approved` allows and nothing else: the KEK of its node and, to unseal, those of the node's former
+    /// identifiers.
+    pub(super) fn derive(approved: &Approved, key_id: KeyId, mut kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Self {
+        let former: &[NodeUuid] = match approved.request().operation() {
+            Operation::Seal => &[],
+            Operation::Unseal => &approved.node().formerly,
+        };
+        Self::for_nodes(&approved.node().uuid, former, key_id, &mut kek)
+    }
+
+    /// Derives for anybody who has the key. For [`danger_offline`](super::danger_offline).
+    pub(super) fn danger_without_approval(
+        own: &NodeUuid,
+        former: &[NodeUuid],
+        key_id: KeyId,
+        mut kek: impl FnMut(&NodeUuid) -> KeyBytes,
+    ) -> Self {
+        Self::for_nodes(own, former, key_id, &mut kek)
+    }
+
+    fn for_nodes(
+        own: &NodeUuid,
+        former: &[NodeUuid],
+        key_id: KeyId,
+        kek: &mut dyn FnMut(&NodeUuid) -> KeyBytes,
+    ) -> Self {
+        let mut of = |node: &NodeUuid| Kek { key_id, node: node.clone(), secret: kek(node) };
+        Self { own: of(own), former: former.iter().map(of).collect() }
+    }
+
+    /// The node's own, the only one that seals.
+    #[must_use]
+    pub fn own(&self) -> &Kek {
+        &self.own
+    }
+
+    /// All of them, the node's own first.
+    pub fn iter(&self) -> impl Iterator<Item = &Kek> {
+        std::iter::once(&self.own).chain(&self.former)
+    }
+
+    /// Whether they were derived for `node`.
+    pub(crate) fn are_for(&self, node: &Node) -> bool {
+        self.own.node == node.uuid
+    }
+}

@@ -1,0 +1,333 @@
+//! The bytes of a sealed blob, as docs/spec/sealed-blob.md says.
+
+use std::net::IpAddr;
+
+use chacha20poly1305::aead::inout::InOutBuf;
+use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::key::derivation::{self, PROTOCOL, length_prefixed};
+use crate::key::{Kek, Keks, KeyId};
+use crate::request::{BlobLength, NodeUuid, SealedBlob};
+use crate::secret::{KeyBytes, MAX_PLAINTEXT_LEN, Plaintext};
+
+const MAGIC: &[u8; 7] = b"\x89NLATCH";
+const VERSION: u8 = 1;
+const SOURCE_CREDENTIAL: u8 = 1;
+const FLAG_ADDRESS_BOUND: u8 = 0x01;
+
+const WRAP_NONCE_LEN: usize = 24;
+const COMMITMENT_LEN: usize = 32;
+const TAG_LEN: usize = 16;
+const WRAPPED_DEK_LEN: usize = KeyBytes::LEN + TAG_LEN;
+
+/// Where the wrapped DEK begins; what is before it is its associated data.
+const WRAPPED_DEK_AT: usize = 10 + KeyId::LEN + WRAP_NONCE_LEN + COMMITMENT_LEN;
+/// Where the data begins; what is before it is its associated data.
+const DATA_AT: usize = WRAPPED_DEK_AT + WRAPPED_DEK_LEN + COMMITMENT_LEN;
+const MIN_LEN: usize = DATA_AT + 1 + TAG_LEN;
+const MAX_LEN: usize = DATA_AT + MAX_PLAINTEXT_LEN + TAG_LEN;
+
+const _: () = assert!(WRAPPED_DEK_AT == 74 && DATA_AT == 154 && MIN_LEN == 171 && MAX_LEN == 682);
+const _: () = assert!(DATA_AT + 32 + TAG_LEN <= 256, "a disk key's blob must stay small");
+
+/// Why a blob does not open, or a secret cannot be sealed. For the record: a peer must not be told which it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// It is bound to an address, and none is known.
+    #[error("the blob is bound to an address, and none is known")]
+    AddressMissing,
+    /// The data is not what was sealed.
+    #[error("the data of the blob is damaged")]
+    Data,
+    /// The unwrapped DEK is not the one that the data was sealed with.
+    #[error("the DEK of the blob is not the one that it commits to")]
+    DekCommitment,
+    /// A cipher refused to encrypt, which no input brings about.
+    #[error("the cipher failed")]
+    Encryption,
+    /// It has flags that this version does not know.
+    #[error("the blob has unknown flags, {0:#04x}")]
+    Flags(u8),
+    /// It is not one of nightlatch's blobs.
+    #[error("the blob is not one of nightlatch's")]
+    Foreign,
+    /// It is sealed under another KEK: for another node.
+    #[error("the blob was sealed for another node")]
+    KekCommitment,
+    /// It is shorter or longer than any blob can be.
+    #[error("a blob has {MIN_LEN} to {MAX_LEN} bytes, this one has {0}")]
+    Length(usize),
+    /// What was just sealed does not open again.
+    #[error("the new blob does not open again")]
+    NotReopened,
+    /// The KEKs were derived for another call than the one that is to be answered.
+    #[error("the KEKs are those of another call")]
+    OtherCall,
+    /// The kernel gave no random numbers.
+    #[error("the kernel gave no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// Its key comes from a source that this version does not know.
+    #[error("the blob has a key source that is not known, {0}")]
+    Source(u8),
+    /// It is sealed under a key that is not the one at hand.
+    #[error("the blob is sealed under the key {0}")]
+    UnknownKey(KeyId),
+    /// It is of a version that is not known.
+    #[error("the blob has a version that is not known, {0}")]
+    Version(u8),
+    /// The wrapped DEK, or what stands before it, or the address is not what was sealed.
+    #[error("the header of the blob is damaged, or it was sealed for another address")]
+    WrappedDek,
+}
+
+impl Failed {
+    /// The word for it in records and in docs/spec/sealed-blob.md.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AddressMissing => "address-missing",
+            Self::Data => "data",
+            Self::DekCommitment => "dek-commitment",
+            Self::Encryption => "encryption",
+            Self::Flags(_) => "flags",
+            Self::Foreign => "foreign",
+            Self::KekCommitment => "kek-commitment",
+            Self::Length(_) => "length",
+            Self::NotReopened => "not-reopened",
+            Self::OtherCall => "other-call",
+            Self::Random(_) => "random",
+            Self::Source(_) => "source",
+            Self::UnknownKey(_) => "unknown-key",
+            Self::Version(_) => "version",
+            Self::WrappedDek => "wrapped-dek",
+        }
+    }
+}
+
+/// A blob whose layout is right. Nothing in it is authentic yet.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    bytes: &'a [u8],
+    flags: u8,
+    key_id: KeyId,
+    wrap_nonce: &'a [u8; WRAP_NONCE_LEN],
+    kek_commitment: &'a [u8; COMMITMENT_LEN],
+    wrapped_dek: &'a [u8; WRAPPED_DEK_LEN],
+    dek_commitment: &'a [u8; COMMITMENT_LEN],
+    data: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes the layout of a blob apart: steps 2 to 6 of "Open" in the specification.
+    ///
+    /// # Errors
+    /// [`Failed::Foreign`], [`Failed::Version`], [`Failed::Source`], [`Failed::Flags`] or [`Failed::Length`].
+    pub fn parse(blob: &'a SealedBlob) -> Result<Self, Failed> {
+        let bytes = blob.as_bytes();
+        let length = || Failed::Length(bytes.len());
+        let rest = bytes.strip_prefix(MAGIC).ok_or(Failed::Foreign)?;
+        let (&version, rest) = rest.split_first().ok_or_else(length)?;
+        if version != VERSION {
+            return Err(Failed::Version(version));
+        }
+        let (&source, rest) = rest.split_first().ok_or_else(length)?;
+        if source != SOURCE_CREDENTIAL {
+            return Err(Failed::Source(source));
+        }
+        let (&flags, rest) = rest.split_first().ok_or_else(length)?;
+        if flags & !FLAG_ADDRESS_BOUND != 0 {
+            return Err(Failed::Flags(flags));
+        }
+        if !(MIN_LEN..=MAX_LEN).contains(&bytes.len()) {
+            return Err(length());
+        }
+        let (&key_id, rest) = rest.split_first_chunk().ok_or_else(length)?;
+        let (wrap_nonce, rest) = rest.split_first_chunk().ok_or_else(length)?;
+        let (kek_commitment, rest) = rest.split_first_chunk().ok_or_else(length)?;
+        let (wrapped_dek, rest) = rest.split_first_chunk().ok_or_else(length)?;
+        let (dek_commitment, data) = rest.split_first_chunk().ok_or_else(length)?;
+        let key_id = KeyId::from_bytes(key_id);
+        Ok(Self { bytes, flags, key_id, wrap_nonce, kek_commitment, wrapped_dek, dek_commitment, data })
+    }
+
+    /// The key that it claims to be sealed under.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
+    /// Whether it claims to be bound to an address.
+    #[must_use]
+    pub fn is_address_bound(&self) -> bool {
+        self.flags & FLAG_ADDRESS_BOUND != 0
+    }
+
+    /// Steps 9 to 12, with the KEK whose commitment it is.
+    fn open(&self, kek: &Kek, address: Option<IpAddr>) -> Result<Plaintext, Failed> {
+        let context = context(kek.node(), address);
+        let associated = |end| [&context, self.bytes.get(..end).unwrap_or(self.bytes)].concat();
+
+        let (sealed_dek, tag) = self.wrapped_dek.split_last_chunk::<TAG_LEN>().ok_or(Failed::WrappedDek)?;
+        let dek = KeyBytes::try_fill(|dek| {
+            dek.copy_from_slice(sealed_dek);
+            XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
+                .decrypt_inout_detached(
+                    &XNonce::from(*self.wrap_nonce),
+                    &associated(WRAPPED_DEK_AT),
+                    InOutBuf::from(dek.as_mut_slice()),
+                    &Tag::from(*tag),
+                )
+                .map_err(|_| Failed::WrappedDek)
+        })?;
+        if !equal(&dek_commitment(&dek), self.dek_commitment) {
+            return Err(Failed::DekCommitment);
+        }
+        let (sealed_secret, tag) = self.data.split_last_chunk::<TAG_LEN>().ok_or(Failed::Data)?;
+        let mut secret = Zeroizing::new(sealed_secret.to_vec());
+        ChaCha20Poly1305::new(dek_encryption_key(&dek).expose().into())
+            .decrypt_inout_detached(
+                &SINGLE_USE_NONCE.into(),
+                &associated(DATA_AT),
+                InOutBuf::from(secret.as_mut_slice()),
+                &Tag::from(*tag),
+            )
+            .map_err(|_| Failed::Data)?;
+        Plaintext::new(std::mem::take(&mut *secret)).map_err(|_| Failed::Data)
+    }
+}
+
+/// A secret that was unsealed, and the KEK that did it.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// The secret.
+    pub plaintext: Plaintext,
+    /// The KEK under which it was sealed.
+    pub kek: &'a Kek,
+}
+
+/// Opens a blob with the one of `keks` that it is sealed under. `address` is looked at only when the blob is bound.
+///
+/// # Errors
+/// The first check of the specification that failed.
+pub fn open<'a>(keks: &'a Keks, address: Option<IpAddr>, blob: &SealedBlob) -> Result<Opened<'a>, Failed> {
+    let envelope = Envelope::parse(blob)?;
+    if keks.own().key_id() != envelope.key_id {
+        return Err(Failed::UnknownKey(envelope.key_id));
+    }
+    let address = match (envelope.is_address_bound(), address) {
+        (false, _) => None,
+        (true, Some(address)) => Some(address),
+        (true, None) => return Err(Failed::AddressMissing),
+    };
+    let kek =
+        keks.iter().find(|kek| equal(&kek_commitment(kek), envelope.kek_commitment)).ok_or(Failed::KekCommitment)?;
+    Ok(Opened { plaintext: envelope.open(kek, address)?, kek })
+}
+
+/// Seals `plaintext` under `kek`, bound to `address` when there is one, and opens the blob again before it returns it.
+///
+/// # Errors
+/// [`Failed::Random`] when there are no random numbers; [`Failed::NotReopened`] when memory or the processor erred.
+pub fn seal(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
+    let dek = KeyBytes::try_fill(|dek| getrandom::fill(dek)).map_err(Failed::Random)?;
+    let mut wrap_nonce = [0; WRAP_NONCE_LEN];
+    getrandom::fill(&mut wrap_nonce).map_err(Failed::Random)?;
+    let blob = seal_with(kek, address, plaintext, &dek, &wrap_nonce)?;
+    reopen(kek, address, plaintext, &blob)?;
+    Ok(blob)
+}
+
+/// A seal that cannot be unsealed is a lost disk.
+fn reopen(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext, blob: &SealedBlob) -> Result<(), Failed> {
+    let envelope = Envelope::parse(blob).map_err(|_| Failed::NotReopened)?;
+    let same_header = envelope.key_id == kek.key_id()
+        && envelope.is_address_bound() == address.is_some()
+        && equal(&kek_commitment(kek), envelope.kek_commitment);
+    let opened = envelope.open(kek, address).map_err(|_| Failed::NotReopened)?;
+    if !same_header || !equal(opened.expose(), plaintext.expose()) {
+        return Err(Failed::NotReopened);
+    }
+    Ok(())
+}
+
+/// Steps 2 and 3 of "Seal". Neither `dek` nor `wrap_nonce` may be used twice.
+fn seal_with(
+    kek: &Kek,
+    address: Option<IpAddr>,
+    plaintext: &Plaintext,
+    dek: &KeyBytes,
+    wrap_nonce: &[u8; WRAP_NONCE_LEN],
+) -> Result<SealedBlob, Failed> {
+    let context = context(kek.node(), address);
+    let flags = if address.is_some() { FLAG_ADDRESS_BOUND } else { 0 };
+    // All the room at once: a vector that grows would leave copies behind that are not wiped.
+    let mut blob = Vec::with_capacity(MAX_LEN);
+    blob.extend_from_slice(MAGIC);
+    blob.extend_from_slice(&[VERSION, SOURCE_CREDENTIAL, flags]);
+    blob.extend_from_slice(kek.key_id().as_bytes());
+    blob.extend_from_slice(wrap_nonce);
+    blob.extend_from_slice(&kek_commitment(kek));
+
+    let mut wrapped = Zeroizing::new(*dek.expose());
+    let tag = XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
+        .encrypt_inout_detached(
+            &XNonce::from(*wrap_nonce),
+            &[&*context, &*blob].concat(),
+            InOutBuf::from(wrapped.as_mut_slice()),
+        )
+        .map_err(|_| Failed::Encryption)?;
+    blob.extend_from_slice(&*wrapped);
+    blob.extend_from_slice(&tag);
+    blob.extend_from_slice(&dek_commitment(dek));
+
+    let mut data = Zeroizing::new(plaintext.expose().to_vec());
+    let tag = ChaCha20Poly1305::new(dek_encryption_key(dek).expose().into())
+        .encrypt_inout_detached(
+            &SINGLE_USE_NONCE.into(),
+            &[&*context, &*blob].concat(),
+            InOutBuf::from(data.as_mut_slice()),
+        )
+        .map_err(|_| Failed::Encryption)?;
+    blob.extend_from_slice(&data);
+    blob.extend_from_slice(&tag);
+    SealedBlob::new(blob).map_err(|BlobLength| Failed::Encryption)
+}
+
+/// A DEK encrypts one message, so every nonce is new to it.
+const SINGLE_USE_NONCE: [u8; 12] = [0; 12];
+
+/// What a blob is bound to without holding it.
+fn context(node: &NodeUuid, address: Option<IpAddr>) -> Vec<u8> {
+    let address = match address.map(|address| address.to_canonical()) {
+        None => vec![],
+        Some(IpAddr::V4(address)) => address.octets().to_vec(),
+        Some(IpAddr::V6(address)) => address.octets().to_vec(),
+    };
+    [length_prefixed(PROTOCOL.as_bytes()), length_prefixed(node.as_str().as_bytes()), length_prefixed(&address)]
+        .concat()
+}
+
+fn kek_encryption_key(kek: &Kek) -> KeyBytes {
+    derivation::secret(kek.secret(), "nightlatch sealed blob 1: KEK encryption key", &[])
+}
+
+fn kek_commitment(kek: &Kek) -> [u8; COMMITMENT_LEN] {
+    derivation::public(kek.secret(), "nightlatch sealed blob 1: KEK commitment", &[])
+}
+
+fn dek_encryption_key(dek: &KeyBytes) -> KeyBytes {
+    derivation::secret(dek, "nightlatch sealed blob 1: DEK encryption key", &[])
+}
+
+fn dek_commitment(dek: &KeyBytes) -> [u8; COMMITMENT_LEN] {
+    derivation::public(dek, "nightlatch sealed blob 1: DEK commitment", &[])
+}
+
+fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The files of the state: one directory, locked, in which one file is replaced as a whole.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::Error;
+
+const STATE: &str = "state";
+const NEW: &str = "state.new";
+const LOCK: &str = "lock";
+
+/// What has the name of the state.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A file, of which no more was read than one byte past what is allowed.
+    Bytes(Vec<u8>),
+    /// Nothing.
+    Nothing,
+}
+
+/// The steps of a save, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    CreateNew,
+    WriteNew,
+    SyncNew,
+    Rename,
+    SyncDirectory,
+}
+
+/// A state directory that is open, and locked for this process.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    directory: OwnedFd,
+    /// Owner and group of all files, when they are not this process's own.
+    owner: Option<(Uid, Gid)>,
+    _lock: OwnedFd,
+    #[cfg(test)]
+    pub(super) faults: super::tests::Faults,
+}
+
+impl Directory {
+    /// Makes the directory itself, unless there is one.
+    pub(super) fn make(path: &Path) -> Result<(), Error> {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, "make it")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens and locks the directory, and removes what an interrupted save left.
+    pub(super) fn lock(path: &Path) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, path, flags, Mode::empty()).map_err(io::Error::from);
+        let directory = fs::File::from(directory.map_err(failed(path, "open it"))?);
+        let metadata = directory.metadata().map_err(failed(path, "open it"))?;
+        if metadata.mode() & 0o077 != 0 {
+            return Err(Error::Exposed { path: path.into(), mode: metadata.mode() & 0o7777 });
+        }
+        let owner = (metadata.uid() != geteuid().as_raw())
+            .then(|| (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid())));
+        let directory = OwnedFd::from(directory);
+        let lock = open_lock(&directory, owner).map_err(|error| refused(path, "open the lock", error))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(Error::InUse(path.into())),
+            Err(error) => return Err(failed(path, "lock")(error.into())),
+        }
+        let opened = Self {
+            path: path.into(),
+            directory,
+            owner,
+            _lock: lock,
+            #[cfg(test)]
+            faults: super::tests::Faults::default(),
+        };
+        opened.remove_new().map_err(failed(path, "remove `state.new`"))?;
+        Ok(opened)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the state, up to one byte more than `limit`.
+    pub(super) fn read(&self, limit: usize) -> Result<Found, Error> {
+        let file = match openat(&self.directory, STATE, OFlags::RDONLY | FILE, Mode::empty()) {
+            Ok(file) => fs::File::from(file),
+            Err(Errno::NOENT) => return Ok(Found::Nothing),
+            Err(error) => return Err(refused(&self.path, "open `state`", error)),
+        };
+        let failed = failed(&self.path, "read `state`");
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(Error::NotAFile(self.path.clone())),
+            Err(error) => return Err(failed(error)),
+        }
+        let (mut bytes, limit) = (vec![], u64::try_from(limit).unwrap_or(u64::MAX));
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Found::Bytes(bytes))
+    }
+
+    /// Puts `bytes` in the place of the state. When it returns, they are on the disk.
+    pub(super) fn replace(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_new(bytes).map_err(failed(&self.path, "write `state.new`"))?;
+        self.rename().map_err(failed(&self.path, "replace `state`"))
+    }
+
+    fn write_new(&self, bytes: &[u8]) -> io::Result<()> {
+        self.remove_new()?;
+        self.before(Step::CreateNew)?;
+        let new = openat(&self.directory, NEW, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | FILE, OWNER_ONLY)?;
+        give_to(self.owner, &new)?;
+        let mut new = fs::File::from(new);
+        self.before(Step::WriteNew)?;
+        new.write_all(bytes)?;
+        self.before(Step::SyncNew)?;
+        new.sync_all()
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        self.before(Step::Rename)?;
+        renameat(&self.directory, NEW, &self.directory, STATE)?;
+        self.before(Step::SyncDirectory)?;
+        Ok(rustix::fs::fsync(&self.directory)?)
+    }
+
+    fn remove_new(&self) -> io::Result<()> {
+        match unlinkat(&self.directory, NEW, AtFlags::empty()) {
+            Err(error) if error != Errno::NOENT => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where tests let a save fail.
+    #[cfg(test)]
+    fn before(&self, step: Step) -> io::Result<()> {
+        self.faults.before(step)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests make it fail")]
+    const fn before(&self, _: Step) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// For every file: no symbolic link is followed, and a pipe in its place does not hang the start.
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+
+fn open_lock(directory: &OwnedFd, owner: Option<(Uid, Gid)>) -> Result<OwnedFd, Errno> {
+    match openat(directory, LOCK, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | FILE, OWNER_ONLY) {
+        Ok(lock) => give_to(owner, &lock).map(|()| lock),
+        Err(Errno::EXIST) => openat(directory, LOCK, OFlags::RDWR | FILE, Mode::empty()),
+        Err(error) => Err(error),
+    }
+}
+
+/// `nightlatch init` is run by root, in a directory of the service. Only what was just made is given away: something
+/// that was there may be another file under a second name.
+fn give_to(owner: Option<(Uid, Gid)>, file: &OwnedFd) -> Result<(), Errno> {
+    match owner {
+        Some((uid, gid)) => fchown(file, Some(uid), Some(gid)),
+        None => Ok(()),
+    }
+}
+
+fn failed<'a>(path: &'a Path, step: &'static str) -> impl Fn(io::Error) -> Error + Copy + 'a {
+    move |source| Error::Io { step, path: path.into(), source }
+}
+
+fn refused(path: &Path, step: &'static str, error: Errno) -> Error {
+    match error {
+        Errno::LOOP | Errno::ISDIR | Errno::NXIO => Error::NotAFile(path.into()),
+        error => failed(path, step)(error.into()),
+    }
+}

@@ -1,0 +1,65 @@
+//! The one table from refusals to what a peer is told. The texts are constants, but for the match code of an ask: what
+//! went wrong inside is for the record. docs/status-codes.md says what to do about each.
+
+use tonic::{Code, Status};
+
+use crate::approval::gate::NotApproved;
+use crate::approval::ledger::Reason;
+use crate::key;
+use crate::peer::admission::NotAdmitted;
+use crate::pipeline::Refusal;
+use crate::seal::Failed;
+
+/// The status for a refusal.
+#[must_use]
+pub fn of(refusal: &Refusal) -> Status {
+    let (code, text) = match refusal {
+        // These texts are about the caller's own bytes, and constant.
+        Refusal::Malformed(malformed) => return Status::invalid_argument(malformed.to_string()),
+        Refusal::NotAdmitted(NotAdmitted::TooMany) => (Code::ResourceExhausted, "too many calls, try again later"),
+        Refusal::NotAdmitted(
+            NotAdmitted::Network | NotAdmitted::SharedUuid | NotAdmitted::UnknownNode | NotAdmitted::UuidPolicy,
+        ) => (Code::PermissionDenied, "this node may not ask from this address"),
+        Refusal::NotApproved(waiting @ NotApproved::Waiting { .. }) => {
+            return Status::unavailable(waiting.to_string());
+        }
+        Refusal::NotApproved(NotApproved::Refused(reason)) => of_reason(*reason),
+        Refusal::NotApproved(NotApproved::CallerGone) => (Code::Cancelled, "the caller hung up"),
+        Refusal::NotApproved(NotApproved::NoRandomness | NotApproved::Unrecorded(_)) | Refusal::Unrecorded(_) => {
+            (Code::Unavailable, "this cannot be recorded now, try again later")
+        }
+        Refusal::Failed(Failed::Encryption | Failed::NotReopened | Failed::OtherCall | Failed::Random(_)) => {
+            (Code::Unavailable, "this cannot be sealed or opened now, try again later")
+        }
+        Refusal::NoKey(key::Unavailable::UnknownKey(_)) | Refusal::Failed(_) => {
+            (Code::InvalidArgument, "this sealed blob cannot be opened")
+        }
+    };
+    Status::new(code, text)
+}
+
+const fn of_reason(reason: Reason) -> (Code, &'static str) {
+    match reason {
+        Reason::Blocked => (Code::PermissionDenied, "blocked"),
+        Reason::Denied => (Code::PermissionDenied, "denied"),
+        Reason::NoGrant => (Code::PermissionDenied, "not granted"),
+        Reason::NobodyToAsk | Reason::Rule => (Code::PermissionDenied, "refused by rule"),
+        Reason::OtherAddress => (Code::PermissionDenied, "this node may not ask from this address"),
+        Reason::TooLate => (Code::Unavailable, "approved, but too late in this call, try again"),
+        Reason::TooManyAsks => (Code::ResourceExhausted, "too many open requests, try again later"),
+    }
+}
+
+/// A connection without a peer: a bug of ours, and nothing the peer did.
+#[must_use]
+pub fn no_peer() -> Status {
+    tracing::error!("connection without peer");
+    Status::internal("internal error")
+}
+
+/// A call's task ended without an answer: a bug of ours. That one call is lost, and nothing else.
+#[must_use]
+pub fn broken(panic: &tokio::task::JoinError) -> Status {
+    tracing::error!(cancelled = panic.is_cancelled(), "call broken");
+    Status::internal("internal error")
+}
