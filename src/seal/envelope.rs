@@ -53,8 +53,8 @@ pub enum Failed {
     /// It is not one of nightlatch's blobs.
     #[error("the blob is not one of nightlatch's")]
     Foreign,
-    /// It is sealed under another KEK: for another node.
-    #[error("the blob was sealed for another node")]
+    /// It is sealed under another KEK: for another node, most likely.
+    #[error("the blob was sealed for another node, or its header is damaged")]
     KekCommitment,
     /// It is shorter or longer than any blob can be.
     #[error("a blob has {MIN_LEN} to {MAX_LEN} bytes, this one has {0}")]
@@ -270,7 +270,8 @@ fn seal_with(
     blob.extend_from_slice(wrap_nonce);
     blob.extend_from_slice(&kek_commitment(kek));
 
-    let mut wrapped = Zeroizing::new(*dek.expose());
+    let mut wrapped = Zeroizing::new([0; KeyBytes::LEN]);
+    wrapped.copy_from_slice(dek.expose());
     let tag = XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
         .encrypt_inout_detached(
             &XNonce::from(*wrap_nonce),
