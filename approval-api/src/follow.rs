@@ -38,6 +38,9 @@ pub struct Follow {
 
 impl Follow {
     /// Follows the server on `socket`.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
         Self { client: connect(socket), events: None, retry: FIRST_RETRY, told_lost: false }

@@ -34,6 +34,9 @@ pub type Client = v1::approvals_client::ApprovalsClient<Channel>;
 
 /// A client of the server that listens on `socket`. It connects with its first call, and again after it lost the
 /// connection.
+///
+/// # Panics
+/// Outside a tokio runtime.
 #[must_use]
 pub fn connect(socket: &Path) -> Client {
     let socket: Arc<Path> = socket.into();

@@ -83,12 +83,14 @@ struct Block {
 /// When the server cannot be reached, or does not do it.
 pub fn run(args: Args) -> Result<(), Failure> {
     let socket = args.server.socket()?;
-    let session = Session { client: connect(&socket), socket, json: args.json };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
-    runtime.block_on(session.run(args.command.unwrap_or(Command::List)))
+    runtime.block_on(async {
+        let session = Session { client: connect(&socket), socket, json: args.json };
+        session.run(args.command.unwrap_or(Command::List)).await
+    })
 }
 
 impl Server {

@@ -2,7 +2,7 @@
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use super::KeyId;
 use crate::request::NodeUuid;
@@ -54,8 +54,8 @@ pub(super) fn kek(key: &KeyBytes, node: &NodeUuid) -> KeyBytes {
 #[expect(clippy::expect_used, reason = "HKDF gives up to 8,160 bytes, and nothing here asks for more than 32")]
 fn hkdf<const N: usize>(key: &KeyBytes, label: &str, context: &[u8], output: &mut [u8; N]) {
     const { assert!(N <= 32, "one block of SHA-256") }
-    let (prk, hkdf) = Hkdf::<Sha256>::extract(None, key.expose());
-    // `extract` hands out a copy of what it keyed HKDF with.
-    drop(Zeroizing::new(<[u8; 32]>::from(prk)));
+    let (mut prk, hkdf) = Hkdf::<Sha256>::extract(None, key.expose());
+    // A copy of what HKDF is keyed with, which wipes itself.
+    prk.as_mut_slice().zeroize();
     hkdf.expand_multi_info(&[&length_prefixed(label.as_bytes()), context], output).expect("at most 32 bytes");
 }

@@ -53,8 +53,8 @@ pub enum Failed {
     /// It is not one of nightlatch's blobs.
     #[error("the blob is not one of nightlatch's")]
     Foreign,
-    /// It is sealed under another KEK: for another node.
-    #[error("the blob was sealed for another node")]
+    /// It is sealed under another KEK: for another node, most likely.
+    #[error("the blob was sealed for another node, or its header is damaged")]
     KekCommitment,
     /// It is shorter or longer than any blob can be.
     #[error("a blob has {MIN_LEN} to {MAX_LEN} bytes, this one has {0}")]
@@ -212,8 +212,17 @@ pub struct Opened<'a> {
 /// # Errors
 /// The first check of the specification that failed.
 pub fn open<'a>(keks: &'a Keks, address: Option<IpAddr>, blob: &SealedBlob) -> Result<Opened<'a>, Failed> {
+    open_with(keks.iter(), address, blob)
+}
+
+fn open_with<'a>(
+    keks: impl Iterator<Item = &'a Kek>,
+    address: Option<IpAddr>,
+    blob: &SealedBlob,
+) -> Result<Opened<'a>, Failed> {
     let envelope = Envelope::parse(blob)?;
-    if keks.own().key_id() != envelope.key_id {
+    let mut keks = keks.filter(|kek| kek.key_id() == envelope.key_id).peekable();
+    if keks.peek().is_none() {
         return Err(Failed::UnknownKey(envelope.key_id));
     }
     let address = match (envelope.is_address_bound(), address) {
@@ -221,8 +230,7 @@ pub fn open<'a>(keks: &'a Keks, address: Option<IpAddr>, blob: &SealedBlob) -> R
         (true, Some(address)) => Some(address),
         (true, None) => return Err(Failed::AddressMissing),
     };
-    let kek =
-        keks.iter().find(|kek| equal(&kek_commitment(kek), envelope.kek_commitment)).ok_or(Failed::KekCommitment)?;
+    let kek = keks.find(|kek| equal(&kek_commitment(kek), envelope.kek_commitment)).ok_or(Failed::KekCommitment)?;
     Ok(Opened { plaintext: envelope.open(kek, address)?, kek })
 }
 
@@ -239,17 +247,12 @@ pub fn seal(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext) -> Result
     Ok(blob)
 }
 
-/// A seal that cannot be unsealed is a lost disk.
+/// Opens a new blob as a later Unseal will. A seal that cannot be unsealed is a lost disk.
 fn reopen(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext, blob: &SealedBlob) -> Result<(), Failed> {
-    let envelope = Envelope::parse(blob).map_err(|_| Failed::NotReopened)?;
-    let same_header = envelope.key_id == kek.key_id()
-        && envelope.is_address_bound() == address.is_some()
-        && equal(&kek_commitment(kek), envelope.kek_commitment);
-    let opened = envelope.open(kek, address).map_err(|_| Failed::NotReopened)?;
-    if !same_header || !equal(opened.expose(), plaintext.expose()) {
-        return Err(Failed::NotReopened);
+    match open_with(std::iter::once(kek), address, blob) {
+        Ok(opened) if equal(opened.plaintext.expose(), plaintext.expose()) => Ok(()),
+        _ => Err(Failed::NotReopened),
     }
-    Ok(())
 }
 
 /// Steps 2 and 3 of "Seal". Neither `dek` nor `wrap_nonce` may be used twice.
@@ -270,7 +273,8 @@ fn seal_with(
     blob.extend_from_slice(wrap_nonce);
     blob.extend_from_slice(&kek_commitment(kek));
 
-    let mut wrapped = Zeroizing::new(*dek.expose());
+    let mut wrapped = Zeroizing::new([0; KeyBytes::LEN]);
+    wrapped.copy_from_slice(dek.expose());
     let tag = XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
         .encrypt_inout_detached(
             &XNonce::from(*wrap_nonce),
