@@ -27,7 +27,9 @@ impl Installation {
         let at = |name: &str| directory.path().join(name);
         done(nightlatch().arg("init").arg("--directory").arg(at("init")).arg("--no-backup"));
         // A backup beside the key would be none.
-        ["keys", "backup"].map(|name| fs::DirBuilder::new().mode(0o700).create(at(name)).expect("a directory"));
+        for name in ["keys", "backup"] {
+            fs::DirBuilder::new().mode(0o700).create(at(name)).expect("a directory");
+        }
         done(nightlatch().arg("keygen").arg("--out").arg(at("keys/first")).arg("--backup").arg(at("backup/first")));
 
         let made = fs::read_to_string(at("init/nightlatch.toml")).expect("init writes a configuration");

@@ -90,7 +90,7 @@ fn key_that_the_server_may_not_read() {
     // The program itself may lie where only root gets to.
     let program = installation.path().join("nightlatch");
     fs::copy(NIGHTLATCH, &program).expect("a copy");
-    set_mode(installation.path(), 0o755);
+    set_mode(installation.path(), 0o777);
     installation.key().parent().into_iter().for_each(|directory| set_mode(directory, 0o755));
     set_mode(&installation.configuration(), 0o644);
     let mut arguments = ["--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
@@ -135,6 +135,9 @@ fn state_of_another_installation() {
 fn second_server_on_the_same_state() {
     let installation = Installation::new();
     let _first = installation.start();
+    // It shares nothing with the first but the state.
+    let text = fs::read_to_string(installation.configuration()).expect("ours");
+    fs::write(installation.configuration(), text.replace("cli.sock", "second.sock")).expect("our file");
     let elsewhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     assert_refused(&run(NIGHTLATCH, &installation.serve(elsewhere)), &[75]);
 }

@@ -14,7 +14,7 @@ source "$(dirname "$0")/server.sh"
 
 (cd "$(dirname "$0")/go-client" && GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -o "$directory/go-client" .)
 
-client() {
+ask() {
     "$directory/go-client" -endpoint "$address" -node "$2" -tick 1s -tries 60 "$1"
 }
 
@@ -23,13 +23,13 @@ server_start
 head -c 32 /dev/urandom >"$directory/secret"
 
 echo "-- seal"
-asking approve client seal "$cp_1" <"$directory/secret" >"$directory/blob" || fail "seal: $(cat "$directory/errors")"
+asking approve ask seal "$cp_1" <"$directory/secret" >"$directory/blob" || fail "seal: $(cat "$directory/errors")"
 cmp -s "$directory/secret" "$directory/blob" && fail "the blob is the secret"
 
 echo "-- unseal, under an approval of its own"
 server_stop
 server_start
-asking approve client unseal "$cp_1" <"$directory/blob" >"$directory/answer" || fail "unseal: $(cat "$directory/errors")"
+asking approve ask unseal "$cp_1" <"$directory/blob" >"$directory/answer" || fail "unseal: $(cat "$directory/errors")"
 cmp "$directory/secret" "$directory/answer" || fail "the answer is not the secret"
 
 echo "-- an empty UUID is refused"

@@ -25,7 +25,7 @@ opens() {
     cryptsetup open --test-passphrase --key-file=- "$image" 2>"$directory/cryptsetup.log"
 }
 
-client() {
+ask() {
     "$nightlatch" "$1" --endpoint "grpc://$address" --node "$2" --base64 --wait 1m
 }
 
@@ -38,7 +38,7 @@ echo "-- format"
 server_create
 server_start
 head -c 32 /dev/urandom | base64 -w 0 >"$directory/passphrase"
-asking approve client seal "$cp_1" <"$directory/passphrase" >"$directory/blob" || fail "seal: $(cat "$directory/errors")"
+asking approve ask seal "$cp_1" <"$directory/passphrase" >"$directory/blob" || fail "seal: $(cat "$directory/errors")"
 format <"$directory/passphrase"
 printf '{"type":"sideroKMS","keyslots":[],"UserData":{"sealedData":"%s"}}' "$(tr -d '\n' <"$directory/blob")" >"$token"
 cryptsetup token import --token-id 0 --json-file "$token" "$image"
@@ -48,7 +48,7 @@ echo "-- reboot, approved"
 server_stop
 server_start
 sealed_data >"$directory/blob"
-asking approve client unseal "$cp_1" <"$directory/blob" >"$directory/answer" || fail "unseal: $(cat "$directory/errors")"
+asking approve ask unseal "$cp_1" <"$directory/blob" >"$directory/answer" || fail "unseal: $(cat "$directory/errors")"
 tr -d '\n' <"$directory/answer" >"$directory/passphrase"
 opens <"$directory/passphrase" || fail "the unsealed key does not open the disk: $(cat "$directory/cryptsetup.log")"
 if head -c 32 /dev/urandom | base64 -w 0 | opens; then
@@ -69,7 +69,7 @@ rm "$directory/passphrase" "$directory/answer"
 
 echo "-- another node, denied"
 code=0
-asking deny client unseal "$worker_2" <"$directory/blob" >"$directory/answer" || code=$?
+asking deny ask unseal "$worker_2" <"$directory/blob" >"$directory/answer" || code=$?
 ((code == 77)) || fail "a denied node ends with $code instead of 77: $(cat "$directory/errors")"
 [[ ! -s $directory/answer ]] || fail "a denied node got an answer"
 
@@ -78,7 +78,7 @@ echo "-- a damaged blob, approved"
 code=0
 base64 -d "$directory/blob" | head -c -4 >"$directory/damaged"
 printf 'xxxx' >>"$directory/damaged"
-base64 -w 0 "$directory/damaged" | client unseal "$cp_1" >"$directory/answer" 2>"$directory/errors" || code=$?
+base64 -w 0 "$directory/damaged" | ask unseal "$cp_1" >"$directory/answer" 2>"$directory/errors" || code=$?
 ((code == 65)) || fail "a damaged blob ends with $code instead of 65: $(cat "$directory/errors")"
 [[ ! -s $directory/answer ]] || fail "a damaged blob was opened"
 

@@ -10,13 +10,16 @@ address=127.0.0.1:$((20000 + RANDOM % 12000))
 cp_1=12345678-9abc-4def-8123-456789abcdef
 worker_2=fedcba98-7654-4321-8fed-cba987654321
 server=
+client=
 
-trap 'server_stop; rm -rf "$directory"' EXIT
+trap 'server_stop; [[ -z $client ]] || kill "$client"; rm -rf "$directory"' EXIT
 
 # Says why, shows what the server said, and ends the script.
 fail() {
-    echo "failed: $*"
-    sed 's/^/server: /' "$directory/server.log" 2>/dev/null
+    {
+        echo "failed: $*"
+        sed 's/^/server: /' "$directory/server.log"
+    } >&2
     exit 1
 }
 
@@ -114,7 +117,10 @@ asking() {
     : >"$directory/errors"
     # Said explicitly, or a command in the background reads from /dev/null.
     "$@" <&0 2>"$directory/errors" &
-    local client=$!
+    client=$!
     answer "$verdict" "$directory/errors"
-    wait "$client"
+    local code=0
+    wait "$client" || code=$?
+    client=
+    return "$code"
 }
