@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod failure;
 pub mod init;
 pub mod keygen;
@@ -51,6 +52,8 @@ enum Command {
     Seal(seal::Args),
     /// Unseal a sealed blob for a node, as the node itself would ask for it
     Unseal(seal::Args),
+    /// Watch a node ask for its disk key, and answer it
+    Demo(demo::Args),
     /// Print what makes a shell complete nightlatch's options
     Completions(completions::Args),
     /// Print or write the manual pages
@@ -72,6 +75,7 @@ impl Cli {
             Command::Recover(args) => recover::run(args),
             Command::Seal(args) => seal::run(Operation::Seal, args),
             Command::Unseal(args) => seal::run(Operation::Unseal, args),
+            Command::Demo(args) => demo::run(args),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
         }

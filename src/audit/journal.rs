@@ -35,6 +35,8 @@ pub mod field {
     pub const CUT_BYTES: &str = "cut_bytes";
     /// Lines that are no records.
     pub const DAMAGED_LINES: &str = "damaged_lines";
+    /// Whether the vote decided the ask.
+    pub const DECIDED: &str = "decided";
     /// What failed, with all that it came from.
     pub const ERROR: &str = "error";
     /// Generation of the durable state.
@@ -57,8 +59,6 @@ pub mod field {
     pub const OUTCOME: &str = "outcome";
     /// Why.
     pub const REASON: &str = "reason";
-    /// What became of a vote.
-    pub const RESULT: &str = "result";
     /// What the rule said.
     pub const RULE: &str = "rule";
     /// Number of the record in the audit log.
@@ -135,11 +135,11 @@ fn copy_ask(record: &Record) {
         Entry::Vote(vote) => event!(info, seq, "vote received", {
             { field::ASK_ID } = %vote.ask.id,
             { field::ASK_CODE } = %vote.ask.code,
-            { field::NODE } = vote.node.as_ref().map(|node| node.uuid.to_string()),
-            { field::NODE_NAME } = vote.node.as_ref().map(|node| node.name.to_string()),
+            { field::NODE } = %vote.node.uuid,
+            { field::NODE_NAME } = %vote.node.name,
             { field::VERDICT } = vote.verdict.as_str(),
-            { field::RESULT } = vote.result.as_str(),
-            { field::BY } = text(vote.approver.as_ref()),
+            { field::DECIDED } = vote.decided,
+            { field::BY } = %vote.approver,
             { field::CHANNEL } = %vote.channel,
             { field::UID } = vote.uid,
         }),
@@ -225,15 +225,6 @@ fn copy_server(record: &Record) {
         }),
         Entry::StateSaved(saved) => event!(info, seq, "state saved", {
             { field::GENERATION } = saved.generation,
-        }),
-        Entry::ChannelAttached(channel) => event!(info, seq, "channel attached", {
-            { field::CHANNEL } = %channel.channel,
-            { field::UID } = channel.uid,
-        }),
-        Entry::ChannelDetached(channel) => event!(info, seq, "channel detached", {
-            { field::CHANNEL } = %channel.channel,
-            { field::UID } = channel.uid,
-            { field::REASON } = %channel.reason,
         }),
         Entry::Repaired(repaired) => event!(warn, seq, "log repaired", {
             { field::CUT_BYTES } = repaired.cut_bytes,

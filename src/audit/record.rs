@@ -3,6 +3,8 @@
 //! The fields are those of docs/spec/audit-log.md, in its order.
 
 mod text;
+mod time;
+mod words;
 
 use std::net::IpAddr;
 
@@ -11,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::WallTime;
 use crate::peer;
-use crate::peer::admission::NotAdmitted;
 use crate::peer::standing::RefusalKind;
 use crate::request::Operation;
 
 pub use text::{Detail, Name, Names, Text};
+pub use words::{AskOutcome, Reason, RuleAction, Verdict};
+use words::{OperationWord, RefusalKindWord};
 
 /// Longest line, in bytes, its line feed included.
 pub const MAX_LINE_LEN: usize = 4096;
@@ -77,10 +80,6 @@ pub enum Entry {
     AskClosed(AskClosed),
     /// A question to the approvers.
     AskOpened(AskOpened),
-    /// An approval channel connected.
-    ChannelAttached(ChannelAttached),
-    /// An approval channel is gone.
-    ChannelDetached(ChannelDetached),
     /// Refusals that no record tells of.
     Dropped(Dropped),
     /// A denial or a block was lifted.
@@ -152,18 +151,18 @@ entries! {
         tls: bool,
     }
 
-    /// An approver's answer, or what somebody sent for one.
+    /// An approver's answer that counts.
     Vote {
-        /// The ask it names.
+        /// The ask.
         ask: Ask,
-        /// The ask's node, when the ask is known.
-        node: Option<Node>,
+        /// The ask's node.
+        node: Node,
         /// What was answered.
         verdict: Verdict,
-        /// What became of it.
-        result: VoteResult,
-        /// The person, when they are listed.
-        approver: Option<Name>,
+        /// Whether it decided the ask; if not, more votes are needed.
+        decided: bool,
+        /// The person.
+        approver: Name,
         /// The channel through which it came.
         channel: Name,
         /// User id of the channel's process.
@@ -302,24 +301,6 @@ entries! {
         generation: u64,
     }
 
-    /// An approval channel connected.
-    ChannelAttached {
-        /// Its name in the configuration.
-        channel: Name,
-        /// User id of its process.
-        uid: u32,
-    }
-
-    /// An approval channel is gone.
-    ChannelDetached {
-        /// Its name in the configuration.
-        channel: Name,
-        /// User id of its process.
-        uid: u32,
-        /// Why.
-        reason: Detail,
-    }
-
     /// Refusals that no record tells of.
     Dropped {
         /// How many calls.
@@ -393,199 +374,6 @@ impl From<peer::Origin> for Origin {
             peer::Origin::Listed => Self::Listed,
             peer::Origin::OtherAddress(network) => Self::OtherAddress { network },
             peer::Origin::PerAddress(network) => Self::PerAddress { network },
-        }
-    }
-}
-
-/// Enums that are words in records.
-macro_rules! words {
-    ($(#[$doc:meta] $name:ident { $(#[$variant_doc:meta] $variant:ident = $word:literal,)+ })+) => {$(
-        #[$doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $(#[$variant_doc] #[serde(rename = $word)] $variant),+ }
-
-        impl $name {
-            /// The word in records.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-        }
-    )+};
-}
-
-words! {
-    /// What the rule said about a call that was released.
-    RuleAction {
-        /// Release, and tell the channels.
-        Allow = "allow",
-        /// Ask the approvers.
-        Ask = "ask",
-        /// Release under a grant that exists.
-        Granted = "granted",
-    }
-
-    /// An approver's answer.
-    Verdict {
-        /// Yes.
-        Approve = "approve",
-        /// Not for a long time.
-        Block = "block",
-        /// No.
-        Deny = "deny",
-    }
-
-    /// What became of a vote.
-    VoteResult {
-        /// The ask was closed before.
-        Closed = "closed",
-        /// It counted; more are needed.
-        Counted = "counted",
-        /// It counted and decided the ask.
-        Decided = "decided",
-        /// The person is no approver of this ask.
-        NotAnApprover = "not-an-approver",
-        /// The person had voted so before.
-        Repeated = "repeated",
-        /// There is no such ask.
-        Unknown = "unknown",
-    }
-
-    /// How an ask ended.
-    AskOutcome {
-        /// The server stopped.
-        Abandoned = "abandoned",
-        /// The quorum said yes.
-        Approved = "approved",
-        /// An approver blocked the node.
-        Blocked = "blocked",
-        /// An approver said no.
-        Denied = "denied",
-        /// The node stopped asking.
-        Expired = "expired",
-    }
-
-    /// Why a call got nothing.
-    Reason {
-        /// The node is blocked.
-        Blocked = "blocked",
-        /// The node was denied, and the denial lasts.
-        Denied = "denied",
-        /// The rule says deny.
-        DenyRule = "deny-rule",
-        /// The call is no request.
-        Malformed = "malformed",
-        /// The address is in no allowed network.
-        Network = "network",
-        /// The rule wants a grant, and there is none.
-        NoGrant = "no-grant",
-        /// Addresses are listed for the node, and it called from another.
-        OtherAddress = "other-address",
-        /// Many machines share the identifier, and it is not listed.
-        SharedUuid = "shared-uuid",
-        /// The server is stopping.
-        Stopping = "stopping",
-        /// There is no room for another ask.
-        TooManyAsks = "too-many-asks",
-        /// Too many calls.
-        TooManyCalls = "too-many-calls",
-        /// The node is not listed.
-        UnknownNode = "unknown-node",
-        /// The identifier is not of the kind that the configuration demands.
-        UuidPolicy = "uuid-policy",
-        /// An ask is open.
-        Waiting = "waiting",
-        /// The client hung up while it was held.
-        HungUp = "hung-up",
-        /// The rule asks, and nobody may answer.
-        NobodyToAsk = "nobody-to-ask",
-        /// Approved, but too late in the call to be of use.
-        TooLate = "too-late",
-        /// It, or what was decided about it, could not be recorded.
-        Unrecorded = "unrecorded",
-    }
-}
-
-impl From<NotAdmitted> for Reason {
-    fn from(reason: NotAdmitted) -> Self {
-        match reason {
-            NotAdmitted::Network => Self::Network,
-            NotAdmitted::SharedUuid => Self::SharedUuid,
-            NotAdmitted::TooMany => Self::TooManyCalls,
-            NotAdmitted::UnknownNode => Self::UnknownNode,
-            NotAdmitted::UuidPolicy => Self::UuidPolicy,
-        }
-    }
-}
-
-/// The words for [`Operation`]; the compiler keeps the two alike.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Operation", rename_all = "kebab-case")]
-enum OperationWord {
-    Seal,
-    Unseal,
-}
-
-/// The words for [`RefusalKind`].
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "RefusalKind", rename_all = "kebab-case")]
-enum RefusalKindWord {
-    Denial,
-    Block,
-}
-
-/// Times as records have them: RFC 3339, UTC, milliseconds.
-mod time {
-    use jiff::Timestamp;
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    use crate::clock::WallTime;
-
-    /// The time, or the last that RFC 3339 can tell when it lies beyond: a block may have no end.
-    pub(super) fn shown(time: WallTime) -> WallTime {
-        let (first, last) = (Timestamp::UNIX_EPOCH.as_millisecond(), Timestamp::MAX.as_second() * 1000);
-        WallTime::from_unix_millis(time.unix_millis().clamp(first, last))
-    }
-
-    pub(super) fn serialize<S: Serializer>(time: &WallTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&shown(*time))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WallTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let timestamp: Timestamp = text.parse().map_err(D::Error::custom)?;
-        Ok(WallTime::from_unix_millis(timestamp.as_millisecond()))
-    }
-
-    pub(super) mod optional {
-        use super::{Deserialize, Deserializer, Serializer, WallTime, shown};
-
-        struct Time(WallTime);
-
-        impl<'de> Deserialize<'de> for Time {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                super::deserialize(deserializer).map(Self)
-            }
-        }
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            time: &Option<WallTime>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => serializer.collect_str(&shown(*time)),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<WallTime>, D::Error> {
-            Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::{Moment, Now, WallTime};
 use crate::request::NodeUuid;
 
 /// Most pairs of address and reason that are counted one by one.
-pub(super) const MAX_PAIRS: usize = 1024;
+pub(super) const MAX_PAIRS: usize = 64;
 
 /// Time between two times that they are written.
 pub(super) const PERIOD: Duration = Duration::from_secs(60);

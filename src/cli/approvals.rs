@@ -1,7 +1,7 @@
 //! `nightlatch approvals`: the channel of people who sit at the host.
 
 mod json;
-mod text;
+pub(super) mod text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use crate::approval::ask::{AskId, ClosedAsk, Event, MatchCode, Outcome, Verdict}
 use crate::approval::gate::{Records, Unrecorded};
 use crate::audit::log::Log;
 use crate::audit::record::{
-    self, AskClosed, AskOpened, AskOutcome, Entry, Name, RefusalLifted, RefusalSet, StateSaved, VoteResult,
+    self, AskClosed, AskOpened, AskOutcome, Entry, Name, RefusalLifted, RefusalSet, StateSaved,
 };
 use crate::peer::standing::Standing;
 use crate::state::Store;
@@ -70,14 +70,14 @@ fn entry(event: &Event) -> Option<Entry> {
         .into(),
         Event::Voted { ask, by, verdict, decided } => record::Vote {
             ask: name((ask.id, ask.code)),
-            node: Some((&*ask.node).into()),
+            node: (&*ask.node).into(),
             verdict: match verdict {
                 Verdict::Approve(_) => record::Verdict::Approve,
                 Verdict::Deny(_) => record::Verdict::Deny,
                 Verdict::Block(_) => record::Verdict::Block,
             },
-            result: if *decided { VoteResult::Decided } else { VoteResult::Counted },
-            approver: Some(Name::new(&by.vote.approver)),
+            decided: *decided,
+            approver: Name::new(&by.vote.approver),
             channel: Name::new(&by.vote.channel),
             uid: by.uid,
             telegram_id: by.telegram_id,

@@ -147,7 +147,6 @@ impl Directory {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests make it fail")]
     const fn before(&self, _: Step) -> io::Result<()> {
         Ok(())
     }

@@ -44,8 +44,10 @@ pub fn read(bytes: &[u8], installation: Uuid) -> Result<(Generation, Standing), 
         return Err(Unreadable::Damaged("it is longer than 4 MiB"));
     }
     let signed = check_digest(bytes)?;
-    let text = str::from_utf8(signed).map_err(|_| Unreadable::Damaged("it is not UTF-8"))?;
-    let (header, body) = text.split_once('\n').ok_or(Unreadable::Damaged("it has no header"))?;
+    let mut lines = signed.splitn(2, |byte| *byte == b'\n').map(str::from_utf8);
+    let (Some(Ok(header)), body) = (lines.next(), lines.next()) else {
+        return Err(Unreadable::Damaged("it has no header"));
+    };
     let mut words = header.split(' ');
     if words.next() != Some(FORMAT) {
         return Err(Unreadable::Damaged("it is something else"));
@@ -64,7 +66,8 @@ pub fn read(bytes: &[u8], installation: Uuid) -> Result<(Generation, Standing), 
         return Err(Unreadable::Foreign { found });
     }
     let generation: u64 = words.next().and_then(|number| number.parse().ok()).unwrap_or(0);
-    let body = body.strip_suffix('\n').ok_or(Unreadable::Damaged("its body does not end with its line"))?;
+    let body = body.and_then(|body| body.ok()?.strip_suffix('\n'));
+    let body = body.ok_or(Unreadable::Damaged("it has no body, or one that is not UTF-8"))?;
     let standing = v1::read(body)?;
     // Whatever differs from what would be written, in spelling or order, was not written by a save.
     let generation = Generation(generation);

@@ -1,13 +1,26 @@
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::directory::Step;
+use super::*;
+use crate::clock::WallTime;
+use crate::peer::Origin;
+use crate::peer::standing::{LastApproval, Refusal, RefusalKind};
+use crate::request::NodeUuid;
 
 /// Where the next save fails, and which steps were taken.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    pub(super) fail_before: Cell<Option<Step>>,
-    pub(super) taken: RefCell<Vec<Step>>,
+    fail_before: Cell<Option<Step>>,
+    taken: RefCell<Vec<Step>>,
 }
 
 impl Faults {
@@ -17,5 +30,411 @@ impl Faults {
         }
         self.taken.borrow_mut().push(step);
         Ok(())
+    }
+}
+
+const HOME: Uuid = Uuid::from_u128(0x9f8b_7c3e_2f4d_4a1b_8c6e_5d0f_9a7b_3c21);
+
+fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("state");
+    (directory, path)
+}
+
+fn refusal(node: &str, kind: RefusalKind) -> Refusal {
+    Refusal {
+        node: NodeUuid::parse(node).expect("printable"),
+        origin: None,
+        kind,
+        by: "alice".into(),
+        channel: "telegram".into(),
+        at: WallTime::from_unix_millis(1_795_419_608_123),
+        until: WallTime::from_unix_millis(1_795_423_208_123),
+    }
+}
+
+/// A block of a whole node, a denial from one address, two approvals.
+fn standing() -> Standing {
+    let origin = Origin::OtherAddress("192.0.2.12/32".parse().expect("a network"));
+    let approval = |node, origin| LastApproval {
+        node: NodeUuid::parse(node).expect("printable"),
+        origin,
+        by: "alice".into(),
+        at: WallTime::from_unix_millis(5),
+    };
+    Standing {
+        refusals: vec![
+            refusal("12345678-9abc-4def-8123-456789abcdef", RefusalKind::Block),
+            Refusal { origin: Some(origin), ..refusal("worker-2", RefusalKind::Denial) },
+        ],
+        approvals: vec![
+            approval("cp-1", Origin::Listed),
+            approval("cp-1", Origin::PerAddress("2001:db8::/64".parse().expect("a network"))),
+        ],
+    }
+}
+
+fn saved(path: &Path) -> Vec<u8> {
+    let (mut store, _) = Store::create(path, HOME).expect("a new state");
+    store.save(&standing()).expect("the disk works");
+    fs::read(path.join("state")).expect("it is there")
+}
+
+/// `text` with the digest that makes it whole.
+fn sealed(text: &str) -> Vec<u8> {
+    let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{text}sha256 {digits}\n").into_bytes()
+}
+
+#[test]
+fn saved_state_is_as_specified() {
+    let (_directory, path) = directory();
+    let body = concat!(
+        r#"{"refusals":[{"node":"12345678-9abc-4def-8123-456789abcdef","origin":null,"kind":"block","by":"alice","#,
+        r#""channel":"telegram","at":1795419608123,"until":1795423208123},"#,
+        r#"{"node":"worker-2","origin":{"kind":"other-address","network":"192.0.2.12/32"},"kind":"denial","by":"alice","#,
+        r#""channel":"telegram","at":1795419608123,"until":1795423208123}],"#,
+        r#""approvals":[{"node":"cp-1","origin":{"kind":"listed"},"by":"alice","at":5},"#,
+        r#"{"node":"cp-1","origin":{"kind":"per-address","network":"2001:db8::/64"},"by":"alice","at":5}]}"#,
+    );
+    let expected = sealed(&format!("nightlatch-state 1 9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21 2\n{body}\n"));
+    assert_eq!(String::from_utf8(saved(&path)), String::from_utf8(expected));
+}
+
+#[test]
+fn state_is_for_its_owner_alone() {
+    let (_directory, path) = directory();
+    saved(&path);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join("state")), 0o600);
+    assert_eq!(mode(&path.join("lock")), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).expect("the test owns it");
+    assert!(matches!(Store::open(&path, HOME), Err(Error::Exposed { mode: 0o750, .. })));
+}
+
+#[test]
+fn opened_again_it_is_what_was_saved() {
+    let (_directory, path) = directory();
+    saved(&path);
+    let (mut store, found) = Store::open(&path, HOME).expect("it was saved");
+    assert_eq!((found, store.generation()), (standing(), Generation(2)));
+    assert_eq!(store.save(&Standing::default()).expect("the disk works"), Generation(3));
+    drop(store);
+    let (store, found) = Store::open(&path, HOME).expect("it was saved");
+    assert_eq!((found, store.generation()), (Standing::default(), Generation(3)));
+}
+
+#[test]
+fn state_is_never_made_where_one_should_be() {
+    let (_directory, path) = directory();
+    assert!(matches!(Store::open(&path, HOME), Err(Error::Io { .. })));
+    fs::DirBuilder::new().create(&path).expect("a directory");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("the test owns it");
+    assert!(matches!(Store::open(&path, HOME), Err(Error::Absent(_))));
+    assert!(!path.join("state").exists());
+}
+
+#[test]
+fn state_that_is_there_is_never_begun_anew() {
+    let (_directory, path) = directory();
+    for bytes in [saved(&path), b"junk".to_vec(), vec![]] {
+        fs::write(path.join("state"), &bytes).expect("it can be written");
+        assert!(matches!(Store::create(&path, HOME), Err(Error::Exists(_))));
+        assert_eq!(fs::read(path.join("state")).expect("it is there"), bytes);
+    }
+}
+
+#[test]
+fn state_of_another_installation_is_refused() {
+    let (_directory, path) = directory();
+    saved(&path);
+    let error = Store::open(&path, Uuid::from_u128(1)).expect_err("it is another's");
+    assert!(matches!(error, Error::Unreadable { source: Unreadable::Foreign { found: HOME }, .. }), "{error}");
+}
+
+#[test]
+fn newer_version_is_told_from_damage() {
+    let newer = sealed("nightlatch-state 2 whatever comes\nthen\n");
+    assert_eq!(read(&newer, HOME), Err(Unreadable::Newer { version: 2 }));
+    let damaged = [&newer[..30], b"!", &newer[31..]].concat();
+    assert!(matches!(read(&damaged, HOME), Err(Unreadable::Damaged(_))));
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let (_directory, path) = directory();
+    let whole = saved(&path);
+    assert!(read(&whole, HOME).is_ok());
+    for cut_at in 0..whole.len() {
+        assert!(matches!(read(&whole[..cut_at], HOME), Err(Unreadable::Damaged(_))), "cut at {cut_at}");
+    }
+    assert!(matches!(read(&[&whole[..], b"\n"].concat(), HOME), Err(Unreadable::Damaged(_))));
+    fs::write(path.join("state"), &whole[..whole.len() - 1]).expect("it can be written");
+    let error = Store::open(&path, HOME).expect_err("it is cut off");
+    assert!(matches!(error, Error::Unreadable { source: Unreadable::Damaged(_), .. }), "{error}");
+}
+
+#[test]
+fn every_changed_byte_is_refused() {
+    let (_directory, path) = directory();
+    let whole = saved(&path);
+    for at in 0..whole.len() {
+        for change in [0x01, 0x20, 0x80, 0xFF] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= change;
+            assert!(matches!(read(&bytes, HOME), Err(Unreadable::Damaged(_))), "byte {at} with {change:#x}");
+        }
+    }
+}
+
+#[test]
+fn every_zeroed_block_is_refused() {
+    let (_directory, path) = directory();
+    let whole = saved(&path);
+    for block in [1, 16, 512, 4096] {
+        for from in (0..whole.len()).step_by(block) {
+            let mut bytes = whole.clone();
+            bytes.iter_mut().skip(from).take(block).for_each(|byte| *byte = 0);
+            assert!(matches!(read(&bytes, HOME), Err(Unreadable::Damaged(_))), "{block} bytes from {from}");
+        }
+    }
+}
+
+#[test]
+fn what_a_save_would_not_write_is_refused_whatever_its_digest() {
+    let id = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
+    let good = format!("nightlatch-state 1 {id} 2\n{{\"refusals\":[],\"approvals\":[]}}\n");
+    assert!(read(&sealed(&good), HOME).is_ok());
+    let refusal = r#"{"node":"n","origin":null,"kind":"block","by":"a","channel":"c","at":1,"until":2}"#;
+    let with = |refusal: &str| good.replace("\"refusals\":[]", &format!("\"refusals\":[{refusal}]"));
+    assert!(read(&sealed(&with(refusal)), HOME).is_ok());
+    for bad in [
+        good.replace(" 2\n", " 0\n"),
+        good.replace(" 2\n", " 02\n"),
+        good.replace(" 2\n", " +2\n"),
+        good.replace(" 2\n", " 2 \n"),
+        good.replace(" 2\n", "\n"),
+        good.replace(id, &id.to_uppercase()),
+        good.replace(id, "x"),
+        good.replace("nightlatch-state", "nightlatch-audit"),
+        good.replace(" 1 ", " 01 "),
+        good.replace("\"refusals\":[],", ""),
+        good.replace("[]}", "[] }"),
+        good.replace("[]}", "[],\"more\":1}"),
+        good.replace("[]}", "[]}\n"),
+        good.replace("{\"refusals\":[],\"approvals\":[]}", "{\"approvals\":[],\"refusals\":[]}"),
+        good.replace("{\"refusals\":[],", "{\"refusals\":[],\"refusals\":[],"),
+        with(&refusal.replace("\"block\"", "\"lock\"")),
+        with(&refusal.replace("\"until\"", "\"til\"")),
+        with(&refusal.replace("\"n\"", "\"a b\"")),
+        with(&refusal.replace("\"n\"", "\"9F8B7C3E-2F4D-4A1B-8C6E-5D0F9A7B3C21\"")),
+        with(&refusal.replace("\"origin\":null,", "")),
+        with(&refusal.replace("null", r#"{"kind":"listed","network":"192.0.2.1/32"}"#)),
+        with(&refusal.replace("null", r#"{"kind":"per-address","network":"192.0.2.1/24"}"#)),
+        with(&refusal.replace("null", r#"{"kind":"per-address"}"#)),
+        with(&refusal.replace("\"by\":\"a\"", &format!("\"by\":\"{}\"", "a".repeat(257)))),
+        with(&refusal.replace("\"by\":\"a\"", "\"by\":\"\\u0061\"")),
+        with(&vec![refusal; MAX_REFUSALS + 1].join(",")),
+    ] {
+        let shown: String = bad.chars().take(300).collect();
+        let result = read(&sealed(&bad), HOME);
+        let newer = bad.contains(" 01 ");
+        assert_eq!(matches!(result, Err(Unreadable::Newer { version: 1 })), newer, "{shown}");
+        assert!(newer || matches!(result, Err(Unreadable::Damaged(_))), "{shown}");
+    }
+}
+
+#[test]
+fn too_much_is_neither_saved_nor_read() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    let many = |count| Standing { refusals: vec![refusal("n", RefusalKind::Block); count], approvals: vec![] };
+    store.save(&many(MAX_REFUSALS)).expect("as many are allowed");
+    let before = fs::read(path.join("state")).expect("it is there");
+    let approvals = vec![standing().approvals[0].clone(); MAX_APPROVALS + 1];
+    let long =
+        Refusal { by: "\0".repeat(256).into(), channel: "\0".repeat(256).into(), ..refusal("n", RefusalKind::Block) };
+    for (standing, expected) in [
+        (many(MAX_REFUSALS + 1), Unwritable::TooManyRefusals),
+        (Standing { approvals, refusals: vec![] }, Unwritable::TooManyApprovals),
+        (
+            Standing { refusals: vec![Refusal { by: "x".repeat(257).into(), ..long.clone() }], approvals: vec![] },
+            Unwritable::Name,
+        ),
+        (Standing { refusals: vec![long; MAX_REFUSALS], approvals: vec![] }, Unwritable::TooLong),
+    ] {
+        let error = store.save(&standing).expect_err("it is too much");
+        assert!(matches!(error, Error::Unwritable(found) if found == expected), "{error:?}");
+        assert_eq!(fs::read(path.join("state")).expect("it is there"), before);
+    }
+    drop(store);
+    fs::write(path.join("state"), vec![b' '; MAX_LEN + 1]).expect("it can be written");
+    assert!(matches!(Store::open(&path, HOME), Err(Error::Unreadable { source: Unreadable::Damaged(_), .. })));
+}
+
+#[test]
+fn second_process_is_refused() {
+    let (_directory, path) = directory();
+    let (first, _) = Store::create(&path, HOME).expect("a new state");
+    assert!(matches!(Store::open(&path, HOME), Err(Error::InUse(_))));
+    assert!(matches!(Store::create(&path, HOME), Err(Error::InUse(_))));
+    drop(first);
+    Store::open(&path, HOME).expect("it is free again");
+}
+
+#[test]
+fn links_directories_and_pipes_are_refused() {
+    for name in ["state", "lock"] {
+        let (directory, path) = directory();
+        let bytes = saved(&path);
+        let (outside, file) = (directory.path().join("outside"), path.join(name));
+        fs::write(&outside, bytes).expect("it can be written");
+        fs::remove_file(&file).expect("it can be removed");
+        symlink(&outside, &file).expect("a link");
+        assert!(matches!(Store::open(&path, HOME), Err(Error::NotAFile(_))), "{name}");
+        fs::remove_file(&file).expect("it can be removed");
+        if name == "state" {
+            mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+            assert!(matches!(Store::open(&path, HOME), Err(Error::NotAFile(_))));
+            fs::remove_file(&file).expect("it can be removed");
+        }
+        fs::create_dir(&file).expect("a directory");
+        assert!(matches!(Store::open(&path, HOME), Err(Error::NotAFile(_))), "{name}");
+    }
+}
+
+#[test]
+fn save_does_not_write_through_a_link() {
+    let (directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    let outside = directory.path().join("outside");
+    symlink(&outside, path.join("state.new")).expect("a link");
+    store.save(&standing()).expect("the link is removed");
+    assert!(!outside.exists());
+}
+
+#[test]
+fn steps_of_a_save_are_in_order() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    store.directory.faults.taken.borrow_mut().clear();
+    store.save(&standing()).expect("the disk works");
+    let expected = [Step::CreateNew, Step::WriteNew, Step::SyncNew, Step::Rename, Step::SyncDirectory];
+    assert_eq!(*store.directory.faults.taken.borrow(), expected);
+}
+
+#[test]
+fn wherever_a_crash_hits_a_save_the_state_is_the_one_before_or_the_one_after() {
+    for (step, after) in [
+        (Step::CreateNew, false),
+        (Step::WriteNew, false),
+        (Step::SyncNew, false),
+        (Step::Rename, false),
+        (Step::SyncDirectory, true),
+    ] {
+        let (_directory, path) = directory();
+        let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+        store.save(&standing()).expect("the disk works");
+        store.directory.faults.fail_before.set(Some(step));
+        assert!(matches!(store.save(&Standing::default()), Err(Error::Io { .. })), "{step:?}");
+        drop(store);
+        let (store, found) = Store::open(&path, HOME).expect("it is whole");
+        let expected = if after { (Standing::default(), Generation(3)) } else { (standing(), Generation(2)) };
+        assert_eq!((found, store.generation()), expected, "{step:?}");
+        assert!(!path.join("state.new").exists(), "{step:?}");
+    }
+}
+
+#[test]
+fn failed_save_uses_up_its_generation() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    store.directory.faults.fail_before.set(Some(Step::SyncDirectory));
+    store.save(&standing()).expect_err("the disk is broken");
+    store.directory.faults.fail_before.set(None);
+    assert_eq!(store.save(&Standing::default()).expect("the disk works again"), Generation(3));
+    drop(store);
+    let (_, found) = Store::open(&path, HOME).expect("it is whole");
+    assert_eq!(found, Standing::default());
+}
+
+#[test]
+fn every_error_says_what_to_do() {
+    let unreadable = |source| Error::Unreadable { path: "p".into(), source };
+    for error in [
+        Error::Absent("p".into()),
+        Error::Exists("p".into()),
+        Error::Exposed { path: "p".into(), mode: 0o755 },
+        Error::InUse("p".into()),
+        Error::Io { step: "open it", path: "p".into(), source: io::Error::other("x") },
+        Error::NotAFile("p".into()),
+        unreadable(Unreadable::Damaged("x")),
+        unreadable(Unreadable::Foreign { found: HOME }),
+        unreadable(Unreadable::Newer { version: 2 }),
+        Error::Unwritable(Unwritable::TooManyRefusals),
+    ] {
+        assert!(!error.hint().is_empty(), "{error}");
+    }
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    prop_oneof![
+        Just(Origin::Listed),
+        any::<[u8; 4]>().prop_map(|octets| Origin::OtherAddress(std::net::IpAddr::from(octets).into())),
+        any::<[u8; 16]>().prop_map(|octets| {
+            let network = ipnet::Ipv6Net::new(octets.into(), 64).expect("64 is a prefix").trunc();
+            Origin::PerAddress(network.into())
+        }),
+    ]
+}
+
+fn any_refusal() -> impl Strategy<Value = Refusal> {
+    let kind = prop_oneof![Just(RefusalKind::Denial), Just(RefusalKind::Block)];
+    let names =
+        (any::<String>(), any::<String>()).prop_filter("short", |(by, channel)| by.len().max(channel.len()) <= 256);
+    ("[!-~]{1,64}", proptest::option::of(origin()), kind, names, any::<(i64, i64)>()).prop_map(
+        |(node, origin, kind, (by, channel), (at, until))| Refusal {
+            node: NodeUuid::parse(&node).expect("printable"),
+            origin,
+            kind,
+            by: by.into(),
+            channel: channel.into(),
+            at: WallTime::from_unix_millis(at),
+            until: WallTime::from_unix_millis(until),
+        },
+    )
+}
+
+fn any_approval() -> impl Strategy<Value = LastApproval> {
+    ("[!-~]{1,64}", origin(), "\\PC{0,60}", any::<i64>()).prop_map(|(node, origin, by, at)| LastApproval {
+        node: NodeUuid::parse(&node).expect("printable"),
+        origin,
+        by: by.into(),
+        at: WallTime::from_unix_millis(at),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn every_state_reads_back_as_it_was(
+        refusals in proptest::collection::vec(any_refusal(), 0..8),
+        approvals in proptest::collection::vec(any_approval(), 0..8),
+        generation in 1..=u64::MAX,
+        installation: u128,
+    ) {
+        let standing = Standing { refusals, approvals };
+        let (generation, installation) = (Generation(generation), Uuid::from_u128(installation));
+        let bytes = format::write(generation, installation, &standing).expect("it is small");
+        prop_assert_eq!(read(&bytes, installation), Ok((generation, standing)));
+    }
+
+    #[test]
+    fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512), text in any::<String>()) {
+        drop(read(&bytes, HOME));
+        drop(read(&sealed(&text), HOME));
+        drop(read(&sealed(&format!("nightlatch-state 1 {HOME} 1\n{text}\n")), HOME));
     }
 }

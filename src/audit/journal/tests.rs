@@ -59,8 +59,7 @@ impl Subscriber for Watcher {
 fn seen(act: impl FnOnce()) -> Vec<Seen> {
     let watcher = Watcher::default();
     tracing::subscriber::with_default(watcher.clone(), act);
-    let seen = std::mem::take(&mut *watcher.0.lock().expect("no panic"));
-    seen
+    std::mem::take(&mut *watcher.0.lock().expect("no panic"))
 }
 
 #[test]

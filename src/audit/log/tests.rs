@@ -170,6 +170,11 @@ fn begin(log: &Log, generation: u64) -> oneshot::Receiver<Result<(), Unrecorded>
     log.enqueue(vec![saved(generation)], Kind::Synced).expect("there is room")
 }
 
+/// Counts a refusal.
+fn refuse(log: &Log) {
+    log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner();
+}
+
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -287,6 +292,23 @@ async fn panic_of_the_writer_refuses_and_is_repaired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_writer_that_is_gone() {
+    let (log, sink, _) = log();
+    let (has_begun, go) = sink.hold_next_sync();
+    let first = begin(&log, 1);
+    has_begun.recv().expect("the first sync begins");
+    let second = begin(&log, 2);
+    // The sync that waits for it panics.
+    drop(go);
+    first.await.expect_err("its writer is gone");
+    // The paused clock strikes at once when nobody is left to answer.
+    let second = tokio::time::timeout(Duration::from_secs(1), second).await.expect("it is not left waiting");
+    second.expect_err("its writer is gone");
+    log.write(&[saved(3)]).await.expect("a new writer comes");
+    assert_eq!(generations(&sink.records()), [3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn numbers_go_on_where_the_tail_ends_and_end_at_the_last() {
     let (sink, clock) = (FakeSink::default(), Arc::new(FakeClock::default()));
     let tail = Tail { next_seq: MAX_SEQ, cut: 0, repaired: None };
@@ -321,14 +343,14 @@ async fn refusals_are_summed_up_once_a_minute_and_not_synced() {
         matches!(&records[0].entry, Entry::Refused(Refused { address: from, count: 3, .. }) if *from == address("192.0.2.1"))
     );
     assert_eq!((records.len(), sink.disk().syncs), (1, 0));
-    drop(log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner());
+    refuse(&log);
     clock.set(161);
     log.flush_refusals(clock.now()).await;
     assert_eq!(sink.records().len(), 1);
     clock.set(162);
     log.flush_refusals(clock.now()).await;
     assert_eq!(sink.records().len(), 2);
-    drop(log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner());
+    refuse(&log);
     log.stop(Stopped { reason: "idle".into() }).await.expect("the disk works");
     let records = sink.records();
     assert!(matches!(
@@ -343,7 +365,7 @@ async fn junk_takes_no_space_from_releases() {
     let (log, sink, clock) = log();
     sink.disk().no_spare = true;
     for _ in 0..5 {
-        drop(log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner());
+        refuse(&log);
     }
     log.flush_refusals(clock.now()).await;
     assert_eq!(sink.disk().written, b"");
@@ -357,7 +379,7 @@ async fn junk_takes_no_space_from_releases() {
 #[tokio::test(start_paused = true)]
 async fn refusals_that_a_failed_sync_took_along_are_told_as_dropped() {
     let (log, sink, clock) = log();
-    drop(log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner());
+    refuse(&log);
     log.flush_refusals(clock.now()).await;
     assert_eq!(sink.records().len(), 1);
     sink.fails(&[Fault::None, Fault::SyncLost]);
@@ -410,10 +432,10 @@ proptest! {
         sink.fails(&faults);
         let mut acknowledged = vec![];
         runtime.block_on(async {
-            for (generation, refuse) in (0..).zip(&refusals) {
+            for (generation, refuses) in (0..).zip(&refusals) {
                 clock.set(generation * 61);
-                if *refuse {
-                    drop(log.refused(address("192.0.2.1"), None, Reason::Network, ()).into_inner());
+                if *refuses {
+                    refuse(&log);
                     log.flush_refusals(clock.now()).await;
                 }
                 if log.write(&[saved(generation)]).await.is_ok() {

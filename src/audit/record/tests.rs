@@ -20,10 +20,10 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
             .into(),
         Vote {
             ask: ask.clone(),
-            node: Some(node.clone()),
+            node: node.clone(),
             verdict: Verdict::Approve,
-            result: VoteResult::NotAnApprover,
-            approver: Some(name.clone()),
+            decided: false,
+            approver: name.clone(),
             channel: name.clone(),
             uid: u32::MAX,
             telegram_id: Some(i64::MIN),
@@ -34,7 +34,7 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
             ask: ask.clone(),
             node: node.clone(),
             address,
-            outcome: AskOutcome::Abandoned,
+            outcome: AskOutcome::Approved,
             by: Some(name.clone()),
             channel: Some(name.clone()),
             attempts: u64::MAX,
@@ -94,8 +94,6 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
         }
         .into(),
         StateSaved { generation: u64::MAX }.into(),
-        ChannelAttached { channel: name.clone(), uid: u32::MAX }.into(),
-        ChannelDetached { channel: name, uid: u32::MAX, reason: detail.clone() }.into(),
         Dropped { count: u64::MAX, from: time, to: time }.into(),
         Repaired { cut_bytes: u64::MAX, cut_text: detail, damaged_lines: u64::MAX }.into(),
     ]

@@ -70,7 +70,7 @@ fn ask(ask: &v1::Ask, now: i64) -> String {
 }
 
 /// The line that is the same wherever an ask is shown.
-pub(super) fn headline(ask: &v1::Ask) -> String {
+pub(in crate::cli) fn headline(ask: &v1::Ask) -> String {
     let wants = match ask.operation() {
         v1::Operation::Seal => "wants a key for a new disk",
         v1::Operation::Unseal | v1::Operation::Unspecified => "wants to unlock",

@@ -1,0 +1,27 @@
+//! Reading the end of an audit log: nothing panics, and a record can be appended to what is kept.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nightlatch::audit::record::{Entry, MAX_SEQ, Record, StateSaved};
+use nightlatch::audit::tail::Tail;
+use nightlatch::clock::WallTime;
+
+fuzz_target!(|input: (bool, &[u8])| {
+    let (whole, window) = input;
+    for line in window.split(|byte| *byte == b'\n') {
+        if let Ok(record) = Record::parse(line) {
+            drop(record.line());
+        }
+    }
+    let Ok(tail) = Tail::read(window, whole) else { return };
+    let mut kept = window[..window.len() - tail.cut as usize].to_vec();
+    assert!(kept.is_empty() || kept.ends_with(b"\n"));
+    if tail.next_seq > MAX_SEQ {
+        return;
+    }
+    let entry = Entry::from(StateSaved { generation: 1 });
+    let record = Record { seq: tail.next_seq, time: WallTime::default(), entry };
+    kept.extend(record.line().expect("a record can be written"));
+    let again = Tail::read(&kept, whole).expect("there is a record");
+    assert_eq!((again.next_seq, again.cut), (tail.next_seq + 1, 0));
+});
