@@ -3,6 +3,7 @@
 mod json;
 pub(super) mod text;
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -242,6 +243,14 @@ fn no_such_code(code: &str) -> Failure {
     )
 }
 
+/// The end of a chain of errors, which names what failed; what is before it names libraries.
+fn last<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
 /// What a status of the channel's service means for the person at the keyboard.
 fn refused(socket: &Path, status: &Status) -> Failure {
     match status.code() {
@@ -250,9 +259,9 @@ fn refused(socket: &Path, status: &Status) -> Failure {
                 .hint("run it as a user who is listed as approver with this uid, or as root to look only")
         }
         Code::NotFound | Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
-        Code::Unavailable if std::error::Error::source(status).is_some() => {
+        Code::Unavailable | Code::Unknown if status.source().is_some() => {
             Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
-                .because(status)
+                .because(status.source().map_or(status, last))
                 .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket")
         }
         _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),
