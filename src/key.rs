@@ -56,6 +56,9 @@ pub enum Selector {
 /// Why there is no KEK for a call. A peer gets a constant text; this is for the record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
+    /// The key in memory is not the one that this process started with.
+    #[error("the key {0} has changed in memory: restart nightlatch, and have the machine's memory tested")]
+    Damaged(KeyId),
     /// The blob names a key that is not configured. It is the blob that cannot be opened, not the server that cannot
     /// answer: trying again does not help.
     #[error("no key with the id {0} is configured")]
@@ -71,6 +74,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn id(&self) -> KeyId;
 
     /// The KEKs for an approved call: to seal, that of the node; to unseal, those of its former identifiers as well.
+    /// They must be those that the same key will give after a restart; a source that is not sure gives none.
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a>;
 }
 
@@ -213,11 +217,28 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_changed_in_memory_gives_no_keks() {
+        let id = key(1).id();
+        for (operation, selector) in [(Operation::Seal, Selector::Sealing), (Operation::Unseal, Selector::Opening(id))]
+        {
+            let approved = approved(operation, &[]);
+            for bit in 0..256 {
+                let mut damaged = key(1);
+                damaged.damage_for_test(bit);
+                let mut keyring = Keyring::new(Box::new(damaged), vec![]);
+                assert_eq!(keks(&keyring, &approved, selector).map(|_| ()), Err(Unavailable::Damaged(id)), "bit {bit}");
+                keyring.sealing = Box::new(key(1));
+                assert!(keks(&keyring, &approved, selector).is_ok());
+            }
+        }
+    }
+
+    #[test]
     fn nothing_secret_is_shown() {
         let keyring = Keyring::new(Box::new(key(0xAB)), vec![]);
         let unseal = approved(Operation::Unseal, &[]);
         let keks = keks(&keyring, &unseal, Selector::Opening(key(0xAB).id())).expect("it is there");
         let shown = format!("{keyring:?} {keks:?}");
-        assert!(!shown.contains("171") && shown.matches("redacted").count() == 2, "{shown}");
+        assert!(!shown.contains("171") && shown.matches("redacted").count() == 3, "{shown}");
     }
 }

@@ -81,7 +81,7 @@ pub fn perform(approved: Approved, keks: Keks) -> Result<Outcome, Failed> {
     let bound = approved.node().bind_address.then_some(address);
     match approved.into_request().into_payload() {
         Payload::Seal(plaintext) => {
-            let blob = envelope::seal(keks.own(), bound, &plaintext)?;
+            let blob = envelope::seal(&keks, bound, &plaintext)?;
             Ok(Outcome {
                 fingerprint: blob.fingerprint(),
                 key_id: keks.own().key_id(),

@@ -234,16 +234,17 @@ fn open_with<'a>(
     Ok(Opened { plaintext: envelope.open(kek, address)?, kek })
 }
 
-/// Seals `plaintext` under `kek`, bound to `address` when there is one, and opens the blob again before it returns it.
+/// Seals `plaintext` under the node's own KEK, bound to `address` when there is one, and opens the blob again, with
+/// that KEK derived anew, before it returns it.
 ///
 /// # Errors
 /// [`Failed::Random`] when there are no random numbers; [`Failed::NotReopened`] when memory or the processor erred.
-pub fn seal(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
+pub fn seal(keks: &Keks, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
     let dek = KeyBytes::try_fill(|dek| getrandom::fill(dek)).map_err(Failed::Random)?;
     let mut wrap_nonce = [0; WRAP_NONCE_LEN];
     getrandom::fill(&mut wrap_nonce).map_err(Failed::Random)?;
-    let blob = seal_with(kek, address, plaintext, &dek, &wrap_nonce)?;
-    reopen(kek, address, plaintext, &blob)?;
+    let blob = seal_with(keks.own(), address, plaintext, &dek, &wrap_nonce)?;
+    reopen(keks.own_anew(), address, plaintext, &blob)?;
     Ok(blob)
 }
 

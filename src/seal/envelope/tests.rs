@@ -31,7 +31,7 @@ fn blob(bytes: &[u8]) -> SealedBlob {
 }
 
 fn sealed(bytes: &[u8], address: Option<IpAddr>) -> SealedBlob {
-    seal(keks().own(), address, &plaintext(bytes)).expect("it can be sealed")
+    seal(&keks(), address, &plaintext(bytes)).expect("it can be sealed")
 }
 
 fn reason(keks: &Keks, address: Option<IpAddr>, blob: &SealedBlob) -> &'static str {
@@ -56,7 +56,7 @@ proptest! {
         bound in prop::option::of(address()),
     ) {
         let keks = keks_of(key, &node);
-        let blob = seal(keks.own(), bound, &plaintext(&secret)).expect("it can be sealed");
+        let blob = seal(&keks, bound, &plaintext(&secret)).expect("it can be sealed");
         prop_assert_eq!(blob.as_bytes().len(), 170 + secret.len());
         let opened = open(&keks, bound, &blob).expect("it opens");
         prop_assert_eq!(opened.plaintext.expose(), &secret[..]);
@@ -118,7 +118,7 @@ fn every_length_round_trips() {
     let keks = keks();
     for length in 1..=MAX_PLAINTEXT_LEN {
         let secret: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-        let opened = open(&keks, None, &seal(keks.own(), None, &plaintext(&secret)).expect("sealed"));
+        let opened = open(&keks, None, &seal(&keks, None, &plaintext(&secret)).expect("sealed"));
         assert_eq!(opened.expect("it opens").plaintext.expose(), secret);
     }
 }
@@ -157,6 +157,17 @@ fn a_blob_that_does_not_open_again_is_not_handed_out() {
         let mut bytes = whole.as_bytes().to_vec();
         bytes[at] ^= 0x80;
         assert_eq!(reopen(keks.own(), None, &secret, &blob(&bytes)), Err(Failed::NotReopened), "byte {at}");
+    }
+}
+
+#[test]
+fn a_blob_under_a_kek_that_was_derived_wrongly_is_not_handed_out() {
+    let node = NodeUuid::parse(NODE).expect("an identifier");
+    // One in which a KEK is wrong, and one in which both are right.
+    for (first, expected) in [(8, Err(Failed::NotReopened)), (9, Ok(()))] {
+        let mut derived = [first, 9].map(|byte| key([byte; 32])).into_iter();
+        let keks = danger_offline::keks_for_test(&key([7; 32]), &node, |_| derived.next().expect("twice"));
+        assert_eq!(seal(&keks, None, &plaintext(b"secret")).map(|_| ()), expected);
     }
 }
 
