@@ -5,8 +5,8 @@ Needs `cryptography` (HKDF, ChaCha20-Poly1305) and `pynacl` (XChaCha20-Poly1305)
 """
 
 import pathlib
+import re
 import struct
-import uuid as uuids
 from ipaddress import ip_address
 
 from cryptography.hazmat.primitives import hashes
@@ -44,11 +44,13 @@ def hkdf(key, info, length=32):
 
 
 def canonical(claim):
-    hyphens = claim.lower().removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
-    try:
-        return str(uuids.UUID(hyphens)).encode() if len(claim) in (32, 36, 38, 45) else claim.encode()
-    except ValueError:
+    hyphenated = "[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+    spellings = f"({hyphenated})|([0-9A-F]{{32}})|\\{{({hyphenated})\\}}|urn:uuid:({hyphenated})"
+    match = re.fullmatch(spellings, claim, re.ASCII | re.IGNORECASE)
+    if match is None:
         return claim.encode()
+    digits = match[match.lastindex].replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).encode()
 
 
 def packed(address):
@@ -193,8 +195,23 @@ def vectors():
     for name, claim in {
         "upper-case": CP_1.upper(), "no-hyphens": CP_1.replace("-", ""), "braces": "{" + CP_1 + "}",
         "urn": "urn:uuid:" + CP_1, "urn-upper-case": "URN:UUID:" + CP_1.upper(),
+        "urn-mixed-case": "Urn:Uuid:" + CP_1.replace("4c4c", "4C4c"), "no-hyphens-upper-case": CP_1.replace("-", "").upper(),
+        "braces-upper-case": "{" + CP_1.upper() + "}",
     }.items():
         yield opened(f"good-uuid-{name}", "every spelling of a UUID is one node", good, node=claim)
+    upper = CP_1.upper()
+    simple = upper.replace("-", "")
+    for name, claim in {
+        "hyphen-misplaced": "4C4C454-40042-3510-8051-B4C04F4E3632", "hyphen-missing": upper[:23] + upper[24:],
+        "hyphen-added": upper[:30] + "-" + upper[30:], "not-hexadecimal": upper[:-1] + "G", "digit-missing": upper[:-1],
+        "digit-added": upper + "0", "no-hyphens-digit-missing": simple[:-1], "braces-no-hyphens": "{" + simple + "}",
+        "brace-not-closed": "{" + upper, "brace-not-opened": upper + "}", "parentheses": "(" + upper + ")",
+        "urn-no-hyphens": "urn:uuid:" + simple, "urn-braces": "urn:uuid:{" + upper + "}", "braces-urn": "{urn:uuid:" + upper + "}",
+        "urn-missing": "uuid:" + upper,
+    }.items():
+        yield opened(f"stays-raw-{name}", "resembles a UUID, and stays as it is", seal(node=claim), node=claim)
+        yield (f"stays-raw-{name}-other-node", "kek-commitment", "resembles the UUID that it was sealed for",
+               {"node": claim, "blob": good})
     name = "Rack2-Shelf3"
     yield opened("good-not-a-uuid", "an identifier that is no UUID stays as it is", seal(node=name), node=name)
     long = "x" * 64
