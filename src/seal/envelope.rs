@@ -240,12 +240,26 @@ fn open_with<'a>(
 /// # Errors
 /// [`Failed::Random`] when there are no random numbers; [`Failed::NotReopened`] when memory or the processor erred.
 pub fn seal(keks: &Keks, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
-    let dek = KeyBytes::try_fill(|dek| getrandom::fill(dek)).map_err(Failed::Random)?;
-    let mut wrap_nonce = [0; WRAP_NONCE_LEN];
-    getrandom::fill(&mut wrap_nonce).map_err(Failed::Random)?;
+    let fresh = KeyBytes::try_fill(|fresh| getrandom::fill(fresh)).map_err(Failed::Random)?;
+    let (dek, wrap_nonce) = hedged(keks.own(), address, plaintext, &fresh);
     let blob = seal_with(keks.own(), address, plaintext, &dek, &wrap_nonce)?;
     reopen(keks.own_anew(), address, plaintext, &blob)?;
     Ok(blob)
+}
+
+/// A DEK and a wrap nonce that are new because of `fresh`, and that differ for what differs even if `fresh` does not: a
+/// virtual machine that was cloned may see the same random numbers twice. Both of them, as a new DEK would otherwise be
+/// wrapped under a nonce that another one was.
+fn hedged(
+    kek: &Kek,
+    address: Option<IpAddr>,
+    plaintext: &Plaintext,
+    fresh: &KeyBytes,
+) -> (KeyBytes, [u8; WRAP_NONCE_LEN]) {
+    let input = Zeroizing::new([&fresh.expose()[..], &context(kek.node(), address), plaintext.expose()].concat());
+    let dek = derivation::secret(kek.secret(), "nightlatch sealed blob 1: DEK", &input);
+    let wrap_nonce = derivation::public(kek.secret(), "nightlatch sealed blob 1: wrap nonce", &input);
+    (dek, wrap_nonce)
 }
 
 /// Opens a new blob as a later Unseal will. A seal that cannot be unsealed is a lost disk.

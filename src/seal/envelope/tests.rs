@@ -147,6 +147,25 @@ fn two_seals_share_nothing_random() {
 }
 
 #[test]
+fn randomness_that_repeats_gives_another_dek_and_nonce_for_anything_else() {
+    let address = |last| Some(IpAddr::from([192, 0, 2, last]));
+    let cases = [
+        ([1; 32], NODE, None, &b"secret"[..]),
+        ([2; 32], NODE, None, b"secret"),
+        ([1; 32], OTHER_NODE, None, b"secret"),
+        ([1; 32], NODE, address(11), b"secret"),
+        ([1; 32], NODE, address(12), b"secret"),
+        ([1; 32], NODE, None, b"Secret"),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (fresh, node, address, secret) in cases {
+        let (dek, nonce) = hedged(keks_of([7; 32], node).own(), address, &plaintext(secret), &key(fresh));
+        assert!(seen.insert(dek.expose().to_vec()) && seen.insert(nonce.to_vec()), "{node} {address:?}");
+        assert_ne!(dek.expose()[..WRAP_NONCE_LEN], nonce);
+    }
+}
+
+#[test]
 fn a_blob_that_does_not_open_again_is_not_handed_out() {
     let keks = keks();
     let secret = plaintext(b"secret");
