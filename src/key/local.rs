@@ -1,6 +1,6 @@
 //! A key that this process holds: 32 bytes from a credential.
 
-use super::{Keks, KeyId, PendingKeks, Source, Unavailable, derivation};
+use super::{Keks, KeyId, PendingKeks, Source, SourceNumber, Unavailable, derivation};
 use crate::approval::gate::Approved;
 use crate::secret::KeyBytes;
 
@@ -23,6 +23,10 @@ impl LocalKey {
 }
 
 impl Source for LocalKey {
+    fn number(&self) -> SourceNumber {
+        SourceNumber::Credential
+    }
+
     fn id(&self) -> KeyId {
         self.id
     }

@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn noise_behind_a_right_header_does_not_open(noise in prop::collection::vec(any::<u8>(), 0..1000)) {
-        let header = [&MAGIC[..], &[VERSION, SOURCE_CREDENTIAL, 0], keks().own().key_id().as_bytes()].concat();
+        let header = [&MAGIC[..], &[VERSION, SourceNumber::Credential.as_byte(), 0], keks().own().key_id().as_bytes()].concat();
         prop_assert_ne!(reason(&keks(), None, &blob(&[header, noise].concat())), "success");
     }
 }
