@@ -60,16 +60,16 @@ def packed(address):
     return (getattr(parsed, "ipv4_mapped", None) or parsed).packed
 
 
-def context(node, address=None):
-    return lp(PROTOCOL) + lp(canonical(node)) + lp(packed(address))
+def context(node, address=None, protocol=PROTOCOL):
+    return lp(protocol) + lp(canonical(node)) + lp(packed(address))
 
 
 def key_id(key):
     return hkdf(key, lp(b"nightlatch credential 1: key id"), 8)
 
 
-def kek(key, node):
-    return hkdf(key, lp(b"nightlatch credential 1: KEK") + lp(PROTOCOL) + lp(canonical(node)))
+def kek(key, node, protocol=PROTOCOL):
+    return hkdf(key, lp(b"nightlatch credential 1: KEK") + lp(protocol) + lp(canonical(node)))
 
 
 def encryption_key(key, which):
@@ -80,14 +80,15 @@ def commitment(key, which):
     return hkdf(key, lp(b"nightlatch sealed blob 1: " + which + b" commitment"))
 
 
-def seal(secret=SECRET, key=KEY, node=CP_1, address=None, dek=DEK, nonce=NONCE, **forged):
+def seal(secret=SECRET, key=KEY, node=CP_1, address=None, dek=DEK, nonce=NONCE, protocol=PROTOCOL, **forged):
     """Seals; `forged` replaces fields, as somebody who has the key could."""
-    bound = context(node, address)
+    bound = context(node, address, protocol)
+    node_kek = kek(key, node, protocol)
     blob = forged.get("magic", MAGIC) + bytes([forged.get("version", 1), forged.get("source", 1)])
     blob += bytes([forged.get("flags", 0 if address is None else 1)])
     blob += forged.get("key_id", key_id(key)) + nonce
-    blob += forged.get("kek_commitment", commitment(kek(key, node), b"KEK"))
-    wrapped = xchacha_encrypt(dek, bound + blob, nonce, encryption_key(kek(key, node), b"KEK"))
+    blob += forged.get("kek_commitment", commitment(node_kek, b"KEK"))
+    wrapped = xchacha_encrypt(dek, bound + blob, nonce, encryption_key(node_kek, b"KEK"))
     blob += forged.get("wrapped_dek", wrapped)
     blob += forged.get("dek_commitment", commitment(dek, b"DEK"))
     data = ChaCha20Poly1305(encryption_key(dek, b"DEK")).encrypt(bytes(12), secret, bound + blob)
@@ -235,6 +236,8 @@ def vectors():
 
     # Somebody else's.
     yield "other-node", "kek-commitment", "sealed for cp-1, presented by worker-2", {"node": WORKER_2, "blob": good}
+    yield ("other-protocol", "kek-commitment", "sealed for the same identifier under another protocol",
+           {"blob": seal(protocol=b"sidero.kms.2")})
     yield ("other-node-case", "kek-commitment", "identifiers that are no UUID differ by case",
            {"node": "rack2-shelf3", "blob": seal(node="Rack2-Shelf3")})
     yield ("other-node-commitment-replaced", "wrapped-dek", "the commitment of worker-2 was written over that of cp-1",
