@@ -15,7 +15,7 @@ pub(crate) const PROTOCOL: &str = "sidero.kms";
 /// `x` with its length as one byte before it. Every `x` here is shorter than 256 bytes: labels and the protocol are
 /// constants, an identifier has at most 64 bytes, an address 16.
 pub(crate) fn length_prefixed(x: &[u8]) -> Vec<u8> {
-    debug_assert!(x.len() <= usize::from(u8::MAX));
+    assert!(x.len() <= usize::from(u8::MAX), "a length is one byte");
     let mut bytes = Vec::with_capacity(1 + x.len());
     bytes.push(u8::try_from(x.len()).unwrap_or(u8::MAX));
     bytes.extend_from_slice(x);
