@@ -1,4 +1,8 @@
 //! HKDF as docs/spec/sealed-blob.md uses it: every derived value comes from here.
+//!
+//! What this module holds is wiped, and so is the state of the hash. The crates below it still leave the padded key of
+//! HMAC and its last block of output on the stack, where later calls write over them. HKDF of our own over the same HMAC
+//! would leave the key there all the same, so the specification says it instead.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
