@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn recover(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let key = credential::from_file(&args.key).map_err(|error| no_key(&error))?;
+    let key = credential::from_file_to_recover(&args.key).map_err(|error| no_key(&error))?;
     let blob = match (&args.blob, &args.token) {
         (Some(path), _) => read(path, MAX_BLOB_LEN)?,
         (None, Some(path)) => blob_of_token(&read(path, MAX_TOKEN_LEN)?)?,
