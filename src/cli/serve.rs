@@ -125,7 +125,9 @@ fn key_code(error: &credential::Error) -> u8 {
     match error {
         credential::Error::Missing { .. } | credential::Error::NoDirectory { .. } => exit::NO_INPUT,
         credential::Error::Name { .. } => exit::CONFIG,
-        credential::Error::NotAFile { .. } | credential::Error::WrongLength { .. } => exit::DATA,
+        credential::Error::NotAFile { .. } | credential::Error::Weak { .. } | credential::Error::WrongLength { .. } => {
+            exit::DATA
+        }
         credential::Error::TooOpen { .. } => exit::NO_PERMISSION,
         credential::Error::Unreadable { source, .. } => io_code(source),
     }
