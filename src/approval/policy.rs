@@ -206,3 +206,6 @@ impl Policy {
             .find_map(|(layer, source)| Some((pick(layer?)?, source)))
     }
 }
+
+#[cfg(test)]
+mod tests;
