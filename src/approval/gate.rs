@@ -432,3 +432,6 @@ fn draw() -> Result<Fresh, NotApproved> {
     getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
     Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
 }
+
+#[cfg(test)]
+mod tests;
