@@ -292,7 +292,7 @@ mod tests {
             assert!(failure.error().contains("already there: "), "{failure}");
             let mut found = Vec::new();
             files(directory.path(), &mut found);
-            assert_eq!(found, [path.clone()], "{taken}");
+            assert_eq!(found, std::slice::from_ref(&path), "{taken}");
             assert_eq!(fs::read(&path).expect("it is there"), b"mine");
         }
     }
