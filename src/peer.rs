@@ -146,6 +146,7 @@ mod tests {
     #[test]
     fn without_a_list_each_address_is_an_origin_and_each_ipv6_64_is() {
         let node = node(&[]);
+        assert!(matches!(node.origin(&peer("192.0.2.11")), Origin::PerAddress(_)));
         assert_ne!(node.origin(&peer("192.0.2.11")), node.origin(&peer("192.0.2.12")));
         assert_eq!(node.origin(&peer("2001:db8::1")), node.origin(&peer("2001:db8::ffff")));
         assert_ne!(node.origin(&peer("2001:db8:0:1::1")), node.origin(&peer("2001:db8:0:2::1")));

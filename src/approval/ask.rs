@@ -125,6 +125,8 @@ pub struct Ask {
     pub blobs: BTreeSet<Fingerprint>,
     /// What a person should know before they answer.
     pub warnings: Vec<Warning>,
+    /// Whether its opening is on record. Nobody is told of it before.
+    pub recorded: bool,
     /// Who approved the node from there last.
     pub last_approval: Option<LastApproval>,
 }

@@ -1,9 +1,6 @@
 //! The door: the only file that can make an [`Approved`]. It gives the ledger the time and the randomness, writes down
 //! what the ledger decides before it takes effect, and lets calls wait for people.
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -319,7 +316,15 @@ impl Gate {
             self.publish(rest);
             return Err(NotApproved::Unrecorded(unrecorded));
         }
+        // Under the ledger's lock, so that no vote comes between: a channel hears of an ask before it hears of its end.
+        let mut ledger = self.ledger();
+        for event in &events {
+            if let Event::Opened(ask) = event {
+                ledger.set_recorded(ask.id);
+            }
+        }
         self.publish(events);
+        drop(ledger);
         Ok(judgement)
     }
 
@@ -478,7 +483,7 @@ impl Gate {
         };
         let ledger = self.ledger();
         Some(Subscription {
-            asks: ledger.asks(),
+            asks: ledger.asks().into_iter().filter(|ask| ask.recorded).collect(),
             refusals: ledger.refusals().cloned().collect(),
             grants: ledger.grants(self.clock.now()).collect(),
             closed: ledger.closed_last(CLOSED_TOLD),
@@ -504,8 +509,9 @@ impl Gate {
         if events.is_empty() {
             return;
         }
+        let is_known = |event: &Event| !matches!(event, Event::Changed(ask) if !ask.recorded);
         let mut subscribers = lock(&self.subscribers);
-        for event in events.into_iter().map(Arc::new) {
+        for event in events.into_iter().filter(is_known).map(Arc::new) {
             subscribers.retain(|subscriber| subscriber.events.try_send(Arc::clone(&event)).is_ok());
         }
     }
@@ -525,3 +531,6 @@ fn draw() -> Result<Fresh, NotApproved> {
     getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
     Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -389,6 +389,7 @@ impl Ledger {
             attempts: 0,
             blobs: BTreeSet::new(),
             warnings: warnings.into_iter().filter_map(|(applies, warning)| applies.then_some(warning)).collect(),
+            recorded: false,
             last_approval,
         };
         self.asks.insert(fresh.id, ask);
@@ -412,6 +413,13 @@ impl Ledger {
             seen.remove(0);
         }
         seen.push((call.origin, now));
+    }
+
+    /// Lets people be told of an ask: its opening is on record.
+    pub fn set_recorded(&mut self, id: AskId) {
+        if let Some(ask) = self.asks.get_mut(&id) {
+            ask.recorded = true;
+        }
     }
 
     /// Takes back an ask that could not be recorded: nobody was told of it.

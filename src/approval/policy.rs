@@ -211,3 +211,6 @@ impl Policy {
             .find_map(|(layer, source)| Some((pick(layer?)?, source)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,11 +48,11 @@ enum Command {
     List,
     /// Follow what happens until interrupted
     Watch,
-    /// Say yes: the node gets its key now, and for the other volumes of this boot
+    /// Say yes: the node gets what it asks for, and the keys of its other volumes, for a few minutes
     Approve(Answer),
-    /// Say no; the node is not asked about again for an hour
+    /// Say no, and do not ask about this node from there again for a while (as configured: an hour)
     Deny(Answer),
-    /// Say no to an ask for a day, or to a whole node by its name, and end what was approved for it
+    /// Say no for longer (as configured: a day), to an ask or to a whole node, and end what was approved for it
     Block(Block),
     /// End the denials and blocks of a node
     Unblock {
@@ -65,7 +65,7 @@ enum Command {
 struct Answer {
     /// The code of the ask, which the node's console shows too
     code: String,
-    /// How long it shall last, such as 30m; the server cuts it to what its configuration allows
+    /// How long it shall last, such as 30m, instead of as configured; an approval at most as the configuration allows
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     lasts: Option<Duration>,
 }
@@ -74,7 +74,7 @@ struct Answer {
 struct Block {
     /// The code of an ask, or a node's name or UUID
     target: String,
-    /// How long it shall last, such as 7days
+    /// How long it shall last, such as 7days, instead of as configured
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     lasts: Option<Duration>,
 }
@@ -223,7 +223,7 @@ impl Session {
                     self.print(|now| text::event(&event, now), || json::event(&event))?;
                 }
                 Update::Lost(status) => {
-                    self.print(|_| text::lost(&self.socket, &status), || json::lost(&status))?;
+                    self.print(|_| text::lost(&self.socket), || json::lost(&status))?;
                 }
             }
         }

@@ -149,16 +149,19 @@ struct UserData {
 }
 
 fn blob_of_token(json: &[u8]) -> Result<Vec<u8>, Failure> {
+    // The cause is left out: it quotes the file, which may hold a passphrase instead.
     let token: Token = serde_json::from_slice(json).map_err(|error| {
-        Failure::new(exit::DATA, "this is not a LUKS2 token")
-            .because(&error)
+        let (line, column) = (error.line(), error.column());
+        Failure::new(exit::DATA, format!("this is not a LUKS2 token: see line {line}, column {column}"))
             .hint("get it with cryptsetup token export --token-id 0 DEVICE")
     })?;
     let (kind, Some(user_data)) = (token.kind.as_str(), token.user_data) else {
         return Err(Failure::new(exit::DATA, "the token holds no sealed data"));
     };
     if kind != "sideroKMS" {
-        return Err(Failure::new(exit::DATA, format!("the token is of type {kind:?}, not \"sideroKMS\""))
+        // A longer one is no type that anybody uses, and might be a passphrase.
+        let kind = if kind.len() <= 24 { format!("{kind:?}") } else { "unknown".to_owned() };
+        return Err(Failure::new(exit::DATA, format!("the token is of type {kind}, not \"sideroKMS\""))
             .hint("a volume has a token for each key slot: export the others with --token-id 1 and so on"));
     }
     STANDARD

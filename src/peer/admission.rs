@@ -313,4 +313,58 @@ mod tests {
         assert!(!allows(policy(UuidKind::Any, true), "01234567-89ab-cdef-0123-456789abcdef"));
         assert!(!allows(policy(UuidKind::Any, true), "Rack2-Shelf3"));
     }
+
+    #[test]
+    fn each_kind_of_call_has_a_turn_of_its_own() {
+        let nodes = vec![node(CP_1, &["192.0.2.11/32", "192.0.2.12/32"])];
+        let admission = admission(nodes, UuidPolicy::default());
+        let admitted = |address: &str| (0..30).filter(|_| ask(&admission, CP_1, address).is_ok()).count();
+        assert_eq!(admitted("192.0.2.50"), 20, "another address in the node's name");
+        assert_eq!(admitted("192.0.2.51"), 20, "and one more, which is another peer");
+        assert_eq!(admitted("192.0.2.11"), 20, "take nothing from the node");
+        assert_eq!(admitted("192.0.2.12"), 20, "and no address of a list takes another's turn");
+        assert_eq!(ask(&admission, CP_1, "192.0.2.11"), Err(NotAdmitted::TooMany));
+    }
+
+    #[test]
+    fn strangers_within_one_ipv6_network_are_one_stranger() {
+        let admission = Admission::new(vec!["2001:db8::/32".parse().expect("a network")], [], UuidPolicy::default());
+        let too_many =
+            |number: u16| ask(&admission, CP_1, &format!("2001:db8::{number:x}")) == Err(NotAdmitted::TooMany);
+        assert_eq!((1..=30).filter(|number| too_many(*number)).count(), 10);
+        assert_eq!(ask(&admission, CP_1, "2001:db8:0:1::1"), Err(NotAdmitted::UnknownNode));
+    }
+
+    #[test]
+    fn an_address_is_allowed_in_either_spelling() {
+        let admission = admission(vec![], UuidPolicy::default());
+        for (address, allowed) in [("192.0.2.1", true), ("::ffff:192.0.2.1", true), ("::ffff:198.51.100.1", false)] {
+            assert_eq!(admission.allows_address(address.parse().expect("an address")), allowed, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_uuid_policy_binds_listed_nodes_and_strangers() {
+        let only_random = UuidPolicy { kind: UuidKind::V4, entropy_check: false };
+        let admission = admission(vec![node("Rack2-Shelf3", &[])], only_random);
+        assert_eq!(ask(&admission, "Rack2-Shelf3", "192.0.2.1"), Err(NotAdmitted::UuidPolicy));
+        assert_eq!(ask(&admission, CP_1, "192.0.2.1"), Err(NotAdmitted::UuidPolicy));
+        let random = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
+        assert_eq!(ask(&admission, random, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
+    }
+
+    #[test]
+    fn versions_and_variants_of_uuids() {
+        let allows = |kind, entropy_check, uuid: &str| {
+            UuidPolicy { kind, entropy_check }.allows(&NodeUuid::parse(uuid).expect("printable"))
+        };
+        for (version, is_one) in [('0', false), ('1', true), ('7', true), ('8', true), ('9', false), ('f', false)] {
+            let uuid = format!("9f8b7c3e-2f4d-{version}a1b-8c6e-5d0f9a7b3c21");
+            assert_eq!(allows(UuidKind::Rfc4122, false, &uuid), is_one, "{uuid}");
+        }
+        let not_of_the_rfc = "9f8b7c3e-2f4d-4a1b-0c6e-5d0f9a7b3c21";
+        assert!(!allows(UuidKind::Rfc4122, false, not_of_the_rfc) && !allows(UuidKind::V4, false, not_of_the_rfc));
+        assert!(allows(UuidKind::Any, true, "10203451-0203-4510-2034-510203451020"), "six different digits");
+        assert!(!allows(UuidKind::Any, true, "10203411-0203-4110-2034-110203411020"), "five");
+    }
 }

@@ -95,4 +95,12 @@ mod tests {
         assert!(limit.admit(at(60), 20_000), "buckets that filled up again make room");
         assert!(limit.buckets.len() < 10);
     }
+
+    #[test]
+    fn a_bucket_makes_room_at_the_moment_it_is_full() {
+        let mut limit = RateLimit::default();
+        assert_eq!((0..MAX_BUCKETS).filter(|key| limit.admit(at(1), *key)).count(), MAX_BUCKETS);
+        assert!(limit.admit(at(2), MAX_BUCKETS));
+        assert_eq!(limit.buckets.len(), 1);
+    }
 }

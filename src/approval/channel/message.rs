@@ -148,9 +148,8 @@ fn release(release: &Release) -> v1::Release {
         node: Some(node(&release.node)),
         address: release.address.to_string(),
         at_ms: release.at.wall.unix_millis(),
-        after_vote_ms: grant.map_or(0, |grant| {
-            u64::try_from(release.at.moment.since(grant.granted_at).as_millis()).unwrap_or(u64::MAX)
-        }),
+        after_vote_ms: grant
+            .map(|grant| u64::try_from(release.at.moment.since(grant.granted_at).as_millis()).unwrap_or(u64::MAX)),
         fingerprint: release.blob.to_string(),
     }
 }

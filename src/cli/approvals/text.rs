@@ -5,7 +5,6 @@ use std::path::Path;
 
 use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::event::Event;
-use tonic::Status;
 
 use crate::clock::WallTime;
 
@@ -102,10 +101,9 @@ pub(super) fn event(event: &Event, now: i64) -> String {
                 v1::Operation::Seal => "sealed a new key for",
                 v1::Operation::Unseal | v1::Operation::Unspecified => "unlocked",
             };
-            let after = match release.after_vote_ms {
-                0 => String::new(),
-                millis => format!(", {} after the approval", span(millis)),
-            };
+            let after = release
+                .after_vote_ms
+                .map_or_else(String::new, |millis| format!(", {} after the approval", span(millis)));
             format!("      {did} {} · {}{after}", name(release.node.as_ref()), printable(&release.address))
         }
         Event::Notice(notice) => {
@@ -216,8 +214,8 @@ pub(super) fn unblocked(ended: u32) -> String {
     }
 }
 
-pub(super) fn lost(socket: &Path, status: &Status) -> String {
-    format!("the server on {} is away ({}); waiting for it\n", socket.display(), printable(status.message()))
+pub(super) fn lost(socket: &Path) -> String {
+    format!("the server on {} is away; waiting for it\n", socket.display())
 }
 
 /// A node's name, or its UUID if it has none.

@@ -1,0 +1,225 @@
+//! Acts against records that are slow, fail, or outlast the caller.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::super::*;
+use crate::approval::ask::{Verdict, Voter};
+use crate::approval::policy::{Approver, Vote};
+use crate::clock::{Now, WallTime};
+use crate::peer::Node;
+use crate::peer::admission::{Admission, UuidPolicy};
+use crate::request::{NodeUuid, Operation};
+
+/// A clock that is set by hand, in seconds.
+#[derive(Default)]
+struct HandClock(AtomicUsize);
+
+impl Clock for HandClock {
+    fn now(&self) -> Now {
+        let seconds = self.0.load(Ordering::Relaxed) as u64;
+        Now {
+            moment: Moment::since_boot(Duration::from_secs(1_000 + seconds)),
+            wall: WallTime::from_unix_millis(i64::try_from(seconds).expect("small") * 1_000),
+        }
+    }
+}
+
+/// Records that take a turn of the scheduler, and fail when they are told to.
+#[derive(Default)]
+struct SlowRecords {
+    events: Mutex<Vec<Event>>,
+    saves: Mutex<Vec<Standing>>,
+    audit_fails: AtomicBool,
+    save_fails: AtomicBool,
+}
+
+impl Records for SlowRecords {
+    fn commit<'a>(
+        &'a self,
+        events: &'a [Event],
+        standing: Option<&'a Standing>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Unrecorded>> + Send + 'a>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if self.audit_fails.load(Ordering::Relaxed) && !events.is_empty() {
+                return Err(Unrecorded("no space for records".into()));
+            }
+            lock(&self.events).extend(events.iter().cloned());
+            if self.save_fails.load(Ordering::Relaxed) && standing.is_some() {
+                return Err(Unrecorded("no space for the state".into()));
+            }
+            lock(&self.saves).extend(standing.cloned());
+            Ok(())
+        })
+    }
+}
+
+struct Bench {
+    gate: Arc<Gate>,
+    clock: Arc<HandClock>,
+    records: Arc<SlowRecords>,
+    admission: Admission,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (clock, records) = (Arc::<HandClock>::default(), Arc::<SlowRecords>::default());
+        let policy = Policy {
+            approvers: vec![Approver { name: "alice".into(), uid: Some(1000), telegram_id: None }],
+            ..Policy::default()
+        };
+        let gate = Gate::new(
+            policy,
+            Timings { hold: Duration::ZERO, ..Timings::default() },
+            Standing::default(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&records) as Arc<dyn Records>,
+        );
+        let node = Node {
+            uuid: NodeUuid::parse("cp-1").expect("printable"),
+            name: "cp-1".into(),
+            cluster: None,
+            addresses: vec![],
+            formerly: vec![],
+            bind_address: false,
+        };
+        let networks = vec!["192.0.2.0/24".parse().expect("a network")];
+        let admission = Admission::new(networks, [node], UuidPolicy::default());
+        Self { gate: Arc::new(gate), clock, records, admission }
+    }
+
+    async fn call(&self) -> Result<Approved, NotApproved> {
+        let request = Request::parse(Operation::Unseal, "cp-1", vec![1; 60]).expect("well-formed");
+        let peer = Peer::plaintext(([192, 0, 2, 11], 1).into());
+        let admitted = self.admission.admit(self.clock.now().moment, request, peer).expect("listed");
+        self.gate.approve(admitted, &Caller { deadline: None, gone: CancellationToken::new() }).await
+    }
+
+    async fn ask(&self) -> AskId {
+        let Err(NotApproved::Waiting { .. }) = self.call().await else { panic!("an ask") };
+        self.gate.subscribe("cli").expect("room").asks[0].id
+    }
+
+    fn vote(&self, ask: AskId, verdict: Verdict) -> Act {
+        let vote = Vote { approver: "alice".into(), channel: "cli".into() };
+        Act::Vote { ask, by: Voter { vote, uid: 1000, telegram_id: None }, verdict }
+    }
+
+    fn in_force(&self) -> usize {
+        self.gate.subscribe("test").expect("room").refusals.len()
+    }
+}
+
+/// A future that is polled once, as by a handler whose client then hangs up.
+async fn poll_once<F: Future>(future: F) {
+    tokio::pin!(future);
+    tokio::select! {
+        biased;
+        _ = &mut future => panic!("it was to be slow"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn an_act_whose_caller_hangs_up_is_done_to_the_end() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    poll_once(bench.gate.act(bench.vote(ask, Verdict::Block(None)))).await;
+    bench.gate.drain().await;
+    assert_eq!(bench.in_force(), 1);
+    assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Blocked))));
+}
+
+#[tokio::test]
+async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
+    for verdict in [Verdict::Block(None), Verdict::Approve(None)] {
+        let bench = Bench::new();
+        let ask = bench.ask().await;
+        bench.clock.0.store(599, Ordering::Relaxed);
+        let answering = tokio::spawn({
+            let (gate, act) = (Arc::clone(&bench.gate), bench.vote(ask, verdict));
+            async move { gate.act(act).await }
+        });
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        bench.clock.0.store(601, Ordering::Relaxed);
+        bench.gate.tick().await.expect("recorded");
+        assert!(matches!(answering.await.expect("no panic"), Ok(Answer::Decided(_))));
+        let closed = lock(&bench.records.events).iter().filter(|event| matches!(event, Event::Closed(_))).count();
+        assert_eq!(closed, 1, "one ask is closed once");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_that_cannot_be_recorded_has_no_effect() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    bench.records.audit_fails.store(true, Ordering::Relaxed);
+    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_err());
+    assert!(bench.call().await.is_err());
+    bench.records.audit_fails.store(false, Ordering::Relaxed);
+    assert!(matches!(bench.call().await, Err(NotApproved::Waiting { .. })));
+    assert!(matches!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await, Ok(Answer::Decided(_))));
+    assert!(bench.call().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_no_that_cannot_be_recorded_has_its_effect_and_is_saved_later() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    bench.records.audit_fails.store(true, Ordering::Relaxed);
+    bench.records.save_fails.store(true, Ordering::Relaxed);
+    assert!(bench.gate.act(bench.vote(ask, Verdict::Deny(None))).await.is_err());
+    assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Denied))));
+    bench.records.audit_fails.store(false, Ordering::Relaxed);
+    bench.records.save_fails.store(false, Ordering::Relaxed);
+    bench.gate.tick().await.expect("recorded");
+    assert_eq!(lock(&bench.records.saves).last().expect("saved").refusals.len(), 1);
+}
+
+#[tokio::test]
+async fn a_disk_too_full_for_the_state_keeps_no_node_from_its_disk() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    bench.records.save_fails.store(true, Ordering::Relaxed);
+    assert!(matches!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await, Ok(Answer::Decided(_))));
+    assert!(bench.call().await.is_ok());
+    bench.records.save_fails.store(false, Ordering::Relaxed);
+    bench.gate.tick().await.expect("recorded");
+    assert_eq!(lock(&bench.records.saves).last().expect("saved").approvals.len(), 1);
+}
+
+#[tokio::test]
+async fn an_ask_that_cannot_be_recorded_is_not_asked() {
+    let bench = Bench::new();
+    bench.records.audit_fails.store(true, Ordering::Relaxed);
+    assert!(matches!(bench.call().await, Err(NotApproved::Unrecorded(_))));
+    assert!(bench.gate.subscribe("cli").expect("room").asks.is_empty());
+}
+
+#[tokio::test]
+async fn one_channel_does_not_take_the_others_room() {
+    let bench = Bench::new();
+    let crowd: Vec<_> = (0..MAX_SUBSCRIBERS + 4).filter_map(|_| bench.gate.subscribe("cli")).collect();
+    assert_eq!(crowd.len(), MAX_SUBSCRIBERS);
+    assert!(bench.gate.subscribe("telegram").is_some());
+    drop(crowd);
+    assert!(bench.gate.subscribe("cli").is_some());
+}
+
+#[tokio::test]
+async fn a_channel_that_lags_behind_is_cut_off_and_nothing_waits_for_it() {
+    let bench = Bench::new();
+    let mut slow = bench.gate.subscribe("cli").expect("room");
+    for number in 0..CHANNEL_BACKLOG + 10 {
+        // Each far enough from the one before to be told.
+        bench.clock.0.store(number * 8_000, Ordering::Relaxed);
+        bench.gate.tick().await.expect("recorded");
+        bench.gate.turned_away(NotAdmitted::UnknownNode, None, [192, 0, 2, 1].into());
+    }
+    let mut told = 0;
+    while slow.events.recv().await.is_some() {
+        told += 1;
+    }
+    assert_eq!(told, CHANNEL_BACKLOG, "then the stream ends");
+}

@@ -1,0 +1,18 @@
+//! There is one of each secret.
+
+use nightlatch::key::Keks;
+use nightlatch::secret::{KeyBytes, Plaintext};
+
+pub fn moved(key: KeyBytes) -> KeyBytes {
+    let moved = key;
+    #[cfg(skipped)]
+    drop(key); //~ E0382
+    moved
+}
+
+#[cfg(skipped)]
+pub fn cloned(key: &KeyBytes, plaintext: &Plaintext, keks: &Keks) {
+    drop(KeyBytes::clone(key)); //~ E0277
+    drop(Plaintext::clone(plaintext)); //~ E0277
+    drop(Keks::clone(keks)); //~ E0277
+}
