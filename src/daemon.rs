@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod explain;
 pub mod logging;
+pub mod memory;
 pub mod open;
 pub mod records;
 pub mod server;

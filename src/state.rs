@@ -89,7 +89,9 @@ impl Error {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Absent(_) => "run `nightlatch init` for a new installation, or restore a backup of the state",
+            Self::Absent(_) => {
+                "restore a backup of the state; if there is none: nightlatch init --state-only CONFIGURATION"
+            }
             Self::Exists(_) => "nothing was changed; move it aside to begin a new installation",
             Self::Exposed { .. } => "chmod it to 0700",
             Self::InUse(_) => "stop the other nightlatch first",

@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use self::template::{FirstNode, Person};
 use super::keygen::create_key;
-use super::{Failure, exit, print_document};
+use super::{Failure, check, exit, print_document};
 use crate::config::{self, Config, Warning};
 use crate::state::Store;
 
 /// Options of `nightlatch init`.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("copy").required(true).args(["backup", "no_backup"]))]
+#[command(group = clap::ArgGroup::new("copy").required(true).args(["backup", "no_backup", "state_only"]))]
 pub struct Args {
     /// Put everything into this directory, for a trial or without root; else /etc/nightlatch and /var/lib/nightlatch
     #[arg(long, value_name = "DIR")]
@@ -41,6 +41,9 @@ pub struct Args {
     /// Make no backup: when the key is lost, so is every disk sealed with it
     #[arg(long)]
     no_backup: bool,
+    /// Make a new state and nothing else, for the installation of this configuration, whose state was lost
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["directory", "network", "node", "approver", "installation"])]
+    state_only: Option<PathBuf>,
 }
 
 /// Where everything goes.
@@ -84,14 +87,36 @@ impl Layout {
 /// # Errors
 /// [`Failure`] when the options make no usable configuration, when anything exists already, or on a failed write.
 pub fn run(args: Args) -> Result<(), Failure> {
+    if let Some(config) = &args.state_only {
+        return new_state(config);
+    }
     let layout = args.directory.as_deref().map_or_else(|| Ok(Layout::of_the_system()), Layout::below)?;
     let person = person(args.approver);
     let installation = args.installation.map_or_else(random_uuid, Ok)?;
     let text = template::text(&layout, installation, &args.network, &args.node, &person)?;
-    let warnings = check(&text, &layout)?;
+    let warnings = check_text(&text, &layout)?;
     refuse_what_exists(&layout, args.backup.as_deref())?;
     write(&layout, args.backup.as_deref(), installation, &text)?;
     print_document(template::farewell(&layout, args.backup.as_deref(), &person, &warnings).as_bytes())
+}
+
+/// Makes a state in the place of one that was lost. What it held is gone, and that is said.
+fn new_state(path: &Path) -> Result<(), Failure> {
+    let (config, _) = check::load(path)?;
+    let directory = &config.state_directory;
+    let cannot = |error: &dyn std::error::Error| {
+        Failure::new(exit::CANNOT_CREATE, format!("cannot make a state in {}", directory.display())).because(error)
+    };
+    make_directory(directory, 0o700)
+        .map_err(|error| cannot(&error).hint("it takes the rights of the service, or root's"))?;
+    let made = Store::create(directory, config.installation);
+    drop(made.map_err(|error| cannot(&error).hint(error.hint()))?);
+    give_to_owner(directory).map_err(|error| cannot(&error))?;
+    let said = format!(
+        "made an empty state in {}\nall denials and blocks are forgotten: block again what must stay blocked\n",
+        directory.display()
+    );
+    print_document(said.as_bytes())
 }
 
 fn parse_approver(text: &str) -> Result<(String, Option<u32>), std::num::ParseIntError> {
@@ -130,7 +155,7 @@ fn random_uuid() -> Result<Uuid, Failure> {
 }
 
 /// Reads the configuration before it is written: what `init` makes is never refused by `serve`.
-fn check(text: &str, layout: &Layout) -> Result<Vec<Warning>, Failure> {
+fn check_text(text: &str, layout: &Layout) -> Result<Vec<Warning>, Failure> {
     Config::parse(text, &layout.config.display().to_string()).map(|(_, warnings)| warnings).map_err(|error| {
         Failure::usage(format!("these options make no usable configuration; nothing was written\n\n{error}"))
             .hint("correct the option that the marked line comes from")
@@ -235,7 +260,14 @@ mod tests {
         Args {
             directory: Some(directory.join("trial")),
             network: vec!["192.0.2.0/24".into(), "2001:db8::/64".into()],
-            node: vec![FirstNode::parse(&format!("{CP_1}=cp-1@192.0.2.11,2001:db8::5")).expect("well-formed")],
+            node: vec![
+                FirstNode::parse(&format!(
+                    "{CP_1,
+            state_only: None,
+        }=cp-1@192.0.2.11,2001:db8::5"
+                ))
+                .expect("well-formed"),
+            ],
             approver: Some(("alice".into(), Some(1000))),
             installation: None,
             backup: Some(directory.join("backup")),
@@ -324,5 +356,31 @@ mod tests {
         assert_eq!(parse_approver("alice"), Ok(("alice".into(), None)));
         assert!(parse_approver("alice=bob").is_err());
         assert_eq!(user_name(0).as_deref(), Some("root"));
+    }
+
+    #[test]
+    fn a_lost_state_is_made_again_and_one_that_is_there_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let configuration = directory.path().join("nightlatch.toml");
+        let args = |more: &[&str]| {
+            let made = ["init"].iter().chain(more).copied();
+            <Parsed as clap::Parser>::try_parse_from(made).map(|parsed| parsed.args).map_err(|error| error.to_string())
+        };
+        let path = directory.path().to_str().expect("UTF-8");
+        run(args(&["--directory", path, "--no-backup"]).expect("fine")).expect("made");
+        let again = configuration.to_str().expect("UTF-8");
+        let failure = run(args(&["--state-only", again]).expect("fine")).expect_err("there is a state");
+        assert_eq!(failure.code(), exit::CANNOT_CREATE);
+        fs::remove_dir_all(directory.path().join("state")).expect("lost");
+        run(args(&["--state-only", again]).expect("fine")).expect("made");
+        let (config, _) = Config::load(&configuration).expect("unchanged");
+        assert!(Store::open(&config.state_directory, config.installation).is_ok());
+        assert!(args(&["--state-only", again, "--no-backup"]).is_err());
+    }
+
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
     }
 }

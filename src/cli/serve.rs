@@ -15,7 +15,7 @@ use crate::clock::HostClock;
 use crate::config::{self, LogLevel};
 use crate::credential;
 use crate::daemon::open::OpenError;
-use crate::daemon::{Server, SocketError, Sockets, logging};
+use crate::daemon::{Server, SocketError, Sockets, logging, memory};
 use crate::state;
 
 /// Answer nodes, and ask people first
@@ -58,6 +58,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         config.log.level = level;
     }
     logging::start(&config.log);
+    // Before any key is read.
+    memory::protect();
     for warning in &warnings {
         tracing::warn!(%warning, "configuration doubtful");
     }
