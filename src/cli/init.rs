@@ -260,18 +260,12 @@ mod tests {
         Args {
             directory: Some(directory.join("trial")),
             network: vec!["192.0.2.0/24".into(), "2001:db8::/64".into()],
-            node: vec![
-                FirstNode::parse(&format!(
-                    "{CP_1,
-            state_only: None,
-        }=cp-1@192.0.2.11,2001:db8::5"
-                ))
-                .expect("well-formed"),
-            ],
+            node: vec![FirstNode::parse(&format!("{CP_1}=cp-1@192.0.2.11,2001:db8::5")).expect("well-formed")],
             approver: Some(("alice".into(), Some(1000))),
             installation: None,
             backup: Some(directory.join("backup")),
             no_backup: false,
+            state_only: None,
         }
     }
 
