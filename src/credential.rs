@@ -61,6 +61,12 @@ pub enum Error {
         /// What the kernel says.
         source: io::Error,
     },
+    /// All its bytes are the same, as in a file of zeroes: nobody's random generator wrote it.
+    #[error("{} is no key: its bytes are all the same", path.display())]
+    Weak {
+        /// The file.
+        path: PathBuf,
+    },
     /// It does not have the length of a key.
     #[error("{} has {found} bytes, and a key has {}", path.display(), KeyBytes::LEN)]
     WrongLength {
@@ -87,6 +93,11 @@ impl Error {
                 path.display()
             ),
             Self::Unreadable { .. } => "see that this user may read it".into(),
+            Self::Weak { .. } => {
+                "take the backup, or make a new key with nightlatch keygen; what was sealed under this \
+                one, nightlatch recover opens"
+                    .into()
+            }
             Self::WrongLength { found: 33, .. } => {
                 "a key is 32 raw bytes; an editor or echo may have added a newline: take the backup".into()
             }
@@ -112,8 +123,16 @@ pub fn from_systemd(name: &str) -> Result<KeyBytes, Error> {
 /// The key in the file at `path`.
 ///
 /// # Errors
-/// [`Error`]. The file must be a regular one of 32 bytes on which only its owner has rights.
+/// [`Error`]. The file must be a regular one of 32 bytes, not all the same, on which only its owner has rights.
 pub fn from_file(path: &Path) -> Result<KeyBytes, Error> {
+    not_weak(from_file_to_recover(path)?, path)
+}
+
+/// The key in the file at `path`, to open what was sealed under it: a weak one as well.
+///
+/// # Errors
+/// As [`from_file`], but for [`Error::Weak`].
+pub fn from_file_to_recover(path: &Path) -> Result<KeyBytes, Error> {
     let (file, mode) = open(path)?;
     if mode & 0o077 != 0 {
         return Err(Error::TooOpen { path: path.into(), mode });
@@ -130,7 +149,13 @@ fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Erro
     }
     let path = directory.ok_or_else(|| Error::NoDirectory { name: name.into() })?.join(name);
     let (file, _) = open(&path)?;
-    read(file, &path)
+    not_weak(read(file, &path)?, &path)
+}
+
+/// Refuses what no random generator gives: a file of zeroes, a disk that reads as 0xFF, one that was never filled.
+fn not_weak(key: KeyBytes, path: &Path) -> Result<KeyBytes, Error> {
+    let [first, rest @ ..] = key.expose();
+    if rest.iter().all(|byte| byte == first) { Err(Error::Weak { path: path.into() }) } else { Ok(key) }
 }
 
 /// Opens a regular file, and tells its permission bits.
@@ -186,7 +211,8 @@ mod tests {
 
     fn file(directory: &tempfile::TempDir, length: usize, mode: u32) -> PathBuf {
         let path = directory.path().join("nightlatch-key");
-        write(&path, vec![0x5A; length]).expect("written");
+        let counting: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+        write(&path, counting).expect("written");
         set_permissions(&path, Permissions::from_mode(mode)).expect("set");
         path
     }
@@ -200,7 +226,7 @@ mod tests {
         let directory = directory();
         for mode in [0o600, 0o400] {
             let path = file(&directory, 32, mode);
-            assert_eq!(from_file(&path).expect("a key").expose(), &[0x5A; 32]);
+            assert_eq!(from_file(&path).expect("a key").expose()[..], (0..32).collect::<Vec<u8>>());
             set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
         }
         let link = directory.path().join("link");
@@ -216,6 +242,24 @@ mod tests {
                 Err(Error::WrongLength { found, .. }) => assert_eq!(found, length as u64),
                 other => panic!("{length} bytes: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_key_of_one_byte_repeated_is_refused_but_recovers() {
+        let directory = directory();
+        let path = file(&directory, 32, 0o600);
+        for byte in 0..=u8::MAX {
+            write(&path, [byte; 32]).expect("written");
+            assert!(matches!(from_file(&path), Err(Error::Weak { .. })), "{byte}");
+            assert!(matches!(from_directory(Some(directory.path()), "nightlatch-key"), Err(Error::Weak { .. })));
+            assert_eq!(from_file_to_recover(&path).expect("read as it is").expose(), &[byte; 32]);
+        }
+        for at in [0, 15, 31] {
+            let mut key = [0xFF; 32];
+            key[at] = 0xFE;
+            write(&path, key).expect("written");
+            assert!(from_file(&path).is_ok(), "it is not for us to say how random a key is: byte {at}");
         }
     }
 

@@ -44,11 +44,41 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// Where a KEK comes from: docs/spec/sealed-blob.md, "Sources".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SourceNumber {
+    /// Derived from 32 random bytes.
+    Credential = 1,
+}
+
+impl SourceNumber {
+    /// The source that a blob has as this byte, if it is known.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Credential),
+            _ => None,
+        }
+    }
+
+    /// The byte that a blob has.
+    #[must_use]
+    pub const fn as_byte(self) -> u8 {
+        self as u8
+    }
+}
+
 /// Which key a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector {
-    /// The one that a blob names.
-    Opening(KeyId),
+    /// The one that a blob names. Two sources may hold keys whose ids are the same.
+    Opening {
+        /// Where its KEK comes from.
+        source: SourceNumber,
+        /// Its id.
+        key_id: KeyId,
+    },
     /// The one that seals.
     Sealing,
 }
@@ -56,6 +86,9 @@ pub enum Selector {
 /// Why there is no KEK for a call. A peer gets a constant text; this is for the record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
+    /// The key in memory is not the one that this process started with.
+    #[error("the key {0} has changed in memory: restart nightlatch, and have the machine's memory tested")]
+    Damaged(KeyId),
     /// The blob names a key that is not configured. It is the blob that cannot be opened, not the server that cannot
     /// answer: trying again does not help.
     #[error("no key with the id {0} is configured")]
@@ -67,10 +100,14 @@ pub type PendingKeks<'a> = Pin<Box<dyn Future<Output = Result<Keks, Unavailable>
 
 /// Somewhere a key is kept.
 pub trait Source: fmt::Debug + Send + Sync {
+    /// Its number in a blob.
+    fn number(&self) -> SourceNumber;
+
     /// The id of its key.
     fn id(&self) -> KeyId;
 
     /// The KEKs for an approved call: to seal, that of the node; to unseal, those of its former identifiers as well.
+    /// They must be those that the same key will give after a restart; a source that is not sure gives none.
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a>;
 }
 
@@ -106,9 +143,10 @@ impl Keyring {
     pub async fn keks(&self, approved: &Approved, selector: &Selector) -> Result<Keks, Unavailable> {
         let source = match *selector {
             Selector::Sealing => &*self.sealing,
-            Selector::Opening(id) => {
-                self.sources().find(|source| source.id() == id).ok_or(Unavailable::UnknownKey(id))?
-            }
+            Selector::Opening { source, key_id } => self
+                .sources()
+                .find(|held| held.number() == source && held.id() == key_id)
+                .ok_or(Unavailable::UnknownKey(key_id))?,
         };
         source.keks(approved).await
     }
@@ -161,6 +199,10 @@ mod tests {
         }
     }
 
+    fn opening(key_id: KeyId) -> Selector {
+        Selector::Opening { source: SourceNumber::Credential, key_id }
+    }
+
     fn nodes(keks: &Keks) -> Vec<&str> {
         keks.iter().map(|kek| kek.node().as_str()).collect()
     }
@@ -176,11 +218,19 @@ mod tests {
         assert_eq!(keks(&keyring, &seal, Selector::Sealing).expect("it is there").own().key_id(), first);
         let unseal = approved(Operation::Unseal, &[]);
         for id in [first, second] {
-            assert_eq!(keks(&keyring, &unseal, Selector::Opening(id)).expect("it is there").own().key_id(), id);
+            assert_eq!(keks(&keyring, &unseal, opening(id)).expect("it is there").own().key_id(), id);
         }
         let unknown = key(3).id();
-        let found = keks(&keyring, &unseal, Selector::Opening(unknown)).map(|_| ());
+        let found = keks(&keyring, &unseal, opening(unknown)).map(|_| ());
         assert_eq!(found, Err(Unavailable::UnknownKey(unknown)));
+    }
+
+    #[test]
+    fn a_source_is_known_by_its_byte() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(SourceNumber::from_byte(byte).map(SourceNumber::as_byte), (byte == 1).then_some(1));
+        }
+        assert_eq!(key(1).number(), SourceNumber::Credential);
     }
 
     #[test]
@@ -190,7 +240,7 @@ mod tests {
         let seal = approved(Operation::Seal, &formerly);
         assert_eq!(nodes(&keks(&keyring, &seal, Selector::Sealing).expect("it is there")), ["cp-1"]);
         let unseal = approved(Operation::Unseal, &formerly);
-        let found = keks(&keyring, &unseal, Selector::Opening(key(1).id())).expect("it is there");
+        let found = keks(&keyring, &unseal, opening(key(1).id())).expect("it is there");
         assert_eq!(nodes(&found), ["cp-1", "old-1", "old-2"]);
     }
 
@@ -213,11 +263,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_changed_in_memory_gives_no_keks() {
+        let id = key(1).id();
+        for (operation, selector) in [(Operation::Seal, Selector::Sealing), (Operation::Unseal, opening(id))] {
+            let approved = approved(operation, &[]);
+            for bit in 0..256 {
+                let mut damaged = key(1);
+                damaged.damage_for_test(bit);
+                let mut keyring = Keyring::new(Box::new(damaged), vec![]);
+                assert_eq!(keks(&keyring, &approved, selector).map(|_| ()), Err(Unavailable::Damaged(id)), "bit {bit}");
+                keyring.sealing = Box::new(key(1));
+                assert!(keks(&keyring, &approved, selector).is_ok());
+            }
+        }
+    }
+
+    #[test]
     fn nothing_secret_is_shown() {
         let keyring = Keyring::new(Box::new(key(0xAB)), vec![]);
         let unseal = approved(Operation::Unseal, &[]);
-        let keks = keks(&keyring, &unseal, Selector::Opening(key(0xAB).id())).expect("it is there");
+        let keks = keks(&keyring, &unseal, opening(key(0xAB).id())).expect("it is there");
         let shown = format!("{keyring:?} {keks:?}");
-        assert!(!shown.contains("171") && shown.matches("redacted").count() == 2, "{shown}");
+        assert!(!shown.contains("171") && shown.matches("redacted").count() == 3, "{shown}");
     }
 }

@@ -90,10 +90,11 @@ impl Pipeline {
     async fn answer(&self, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, Refusal> {
         let caller = Caller { deadline: call.deadline, gone: call.gone };
         let request = call.request?;
+        let named = self.admission.node(request.node()).cloned();
         let admitted = self
             .admission
             .admit(self.clock.now().moment, request, call.peer)
-            .inspect_err(|why| self.gate.turned_away(*why, call.peer.address))?;
+            .inspect_err(|why| self.gate.turned_away(*why, named.as_ref(), call.peer.address))?;
         let approved = self.gate.approve(admitted, &caller).await?;
         let basis = Basis::of(&approved);
         match self.perform(approved).await {
@@ -104,7 +105,10 @@ impl Pipeline {
                 self.gate.released(release);
                 Ok(recorded)
             }
-            Err(failed) => Ok(self.log.record(basis.failed(&failed), Err(failed)).await?),
+            Err(failed) => {
+                self.gate.failed(basis.terms());
+                Ok(self.log.record(basis.failed(&failed), Err(failed)).await?)
+            }
         }
     }
 

@@ -49,8 +49,8 @@ pub const MAX_CLAIM_LEN: usize = 64;
 pub struct MalformedUuid;
 
 impl NodeUuid {
-    /// Brings a claim into canonical form. Every spelling of one UUID (case, braces, `urn:uuid:`, no hyphens) becomes
-    /// the same value.
+    /// Brings a claim into canonical form, as docs/spec/sealed-blob.md says: every spelling of one UUID (case, braces,
+    /// `urn:uuid:`, no hyphens) becomes the same value.
     ///
     /// # Errors
     /// [`MalformedUuid`] unless it is 1 to [`MAX_CLAIM_LEN`] printable ASCII characters without blanks.
@@ -58,10 +58,7 @@ impl NodeUuid {
         if claim.is_empty() || claim.len() > MAX_CLAIM_LEN || !claim.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(MalformedUuid);
         }
-        Ok(match Uuid::try_parse(claim) {
-            Ok(uuid) => Self(uuid.hyphenated().to_string().into()),
-            Err(_) => Self(claim.into()),
-        })
+        Ok(Self(canonical_uuid(claim).unwrap_or_else(|| claim.into())))
     }
 
     /// The canonical form.
@@ -75,6 +72,31 @@ impl NodeUuid {
     pub fn as_uuid(&self) -> Option<Uuid> {
         Uuid::try_parse(&self.0).ok()
     }
+}
+
+/// The canonical form of a UUID, when `claim` is one of its spellings.
+///
+/// Keys are derived from it, so it must never change: the parser of the uuid crate may learn new spellings, this one
+/// must not.
+fn canonical_uuid(claim: &str) -> Option<Box<str>> {
+    const URN: &str = "urn:uuid:";
+    let urn = claim.split_at_checked(URN.len()).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(URN));
+    let braces = claim.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let digits: String = match urn.map(|(_, rest)| rest).or(braces) {
+        Some(hyphenated) => without_hyphens(hyphenated)?,
+        None => without_hyphens(claim).unwrap_or_else(|| claim.into()),
+    };
+    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut canonical = digits.to_ascii_lowercase();
+    [20, 16, 12, 8].into_iter().for_each(|at| canonical.insert(at, '-'));
+    Some(canonical.into())
+}
+
+/// What is between the hyphens, when they are where those of a UUID are: after 8, 4, 4 and 4 characters of 36.
+fn without_hyphens(text: &str) -> Option<String> {
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]).then(|| text.replace('-', ""))
 }
 
 impl fmt::Display for NodeUuid {
@@ -242,8 +264,54 @@ mod tests {
             "123456789abc4def8123456789abcdef",
             "{12345678-9abc-4def-8123-456789abcdef}",
             "urn:uuid:12345678-9abc-4def-8123-456789abcdef",
+            "Urn:UUID:12345678-9aBc-4dEf-8123-456789abcdEF",
+            "{12345678-9ABC-4def-8123-456789abcdef}",
+            "123456789ABC4def8123456789ABCDEF",
         ] {
             assert_eq!(NodeUuid::parse(spelling), canonical, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_uuid_stays_as_it_is() {
+        for claim in [
+            "1234567-89abc-4def-8123-456789ABCDEF",
+            "12345678-9abc-4def-8123456789ABCDEF",
+            "12345678-9abc-4def-8123-456789-ABCDEF",
+            "-123456789abc4def8123456789ABCDEF",
+            "12345678-9abc-4def-8123-456789ABCDEG",
+            "12345678-9abc-4def-8123-456789ABCDE",
+            "12345678-9abc-4def-8123-456789ABCDEF0",
+            "+2345678-9abc-4def-8123-456789ABCDEF",
+            "12345678_9abc_4def_8123_456789ABCDEF",
+            "123456789abc4def8123456789ABCDE",
+            "{123456789abc4def8123456789ABCDEF}",
+            "{12345678-9abc-4def-8123-456789ABCDEF",
+            "12345678-9abc-4def-8123-456789ABCDEF}",
+            "{{12345678-9abc-4def-8123-456789ABCDEF}}",
+            "(12345678-9abc-4def-8123-456789ABCDEF)",
+            "urn:uuid:123456789abc4def8123456789ABCDEF",
+            "urn:uuid:{12345678-9abc-4def-8123-456789ABCDEF}",
+            "{urn:uuid:12345678-9abc-4def-8123-456789ABCDEF}",
+            "uuid:12345678-9abc-4def-8123-456789ABCDEF",
+            "urn:uuid:",
+            "{}",
+            "-",
+        ] {
+            assert_eq!(NodeUuid::parse(claim).expect("printable").as_str(), claim);
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        /// The crate is another reader of the same spellings, as long as it knows no more of them.
+        #[test]
+        fn it_agrees_with_the_uuid_crate(
+            claim in r"(urn:uuid:|URN:uuid:|\{|)[0-9a-fA-Fg-]{30,34}(\}|)|(urn:uuid:|\{|)[0-9a-f]{8}(-[0-9A-F]{4}){3}-[0-9a-f]{12}(\}|)",
+        ) {
+            let theirs = Uuid::try_parse(&claim).map_or_else(|_| claim.clone(), |uuid| uuid.hyphenated().to_string());
+            proptest::prop_assert_eq!(NodeUuid::parse(&claim).expect("printable").to_string(), theirs);
         }
     }
 

@@ -62,7 +62,10 @@ impl Outcome {
 pub fn select_key(approved: &Approved) -> Result<Selector, Failed> {
     match approved.request().payload() {
         Payload::Seal(_) => Ok(Selector::Sealing),
-        Payload::Unseal(blob) => Ok(Selector::Opening(envelope::Envelope::parse(blob)?.key_id())),
+        Payload::Unseal(blob) => {
+            let envelope = envelope::Envelope::parse(blob)?;
+            Ok(Selector::Opening { source: envelope.source(), key_id: envelope.key_id() })
+        }
     }
 }
 
@@ -81,7 +84,7 @@ pub fn perform(approved: Approved, keks: Keks) -> Result<Outcome, Failed> {
     let bound = approved.node().bind_address.then_some(address);
     match approved.into_request().into_payload() {
         Payload::Seal(plaintext) => {
-            let blob = envelope::seal(keks.own(), bound, &plaintext)?;
+            let blob = envelope::seal(&keks, bound, &plaintext)?;
             Ok(Outcome {
                 fingerprint: blob.fingerprint(),
                 key_id: keks.own().key_id(),
@@ -105,7 +108,7 @@ pub fn perform(approved: Approved, keks: Keks) -> Result<Outcome, Failed> {
 mod tests {
     use super::*;
     use crate::clock::Moment;
-    use crate::key::danger_offline;
+    use crate::key::{SourceNumber, danger_offline};
     use crate::peer::admission::{Admission, UuidPolicy};
     use crate::peer::{Node, Peer};
     use crate::request::{Operation, Request};
@@ -209,7 +212,8 @@ mod tests {
         let cp_1 = node("cp-1");
         let blob = seal(&cp_1, "192.0.2.11");
         let selected = |operation, data: &[u8]| select_key(&approved(&cp_1, "192.0.2.11", operation, data));
-        assert_eq!(selected(Operation::Unseal, blob.as_bytes()), Ok(Selector::Opening(keks(&cp_1).own().key_id())));
+        let sealed_under = Selector::Opening { source: SourceNumber::Credential, key_id: keks(&cp_1).own().key_id() };
+        assert_eq!(selected(Operation::Unseal, blob.as_bytes()), Ok(sealed_under));
         assert_eq!(selected(Operation::Seal, blob.as_bytes()), Ok(Selector::Sealing));
         assert_eq!(selected(Operation::Unseal, &[0; 60]), Err(Failed::Foreign));
     }

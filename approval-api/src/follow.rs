@@ -16,7 +16,6 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// What there is to know.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Update {
     /// Connected, for the first time or again: this is all that is open now. What was open before and is not in it was
     /// closed or forgotten meanwhile.

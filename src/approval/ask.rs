@@ -111,6 +111,8 @@ pub struct Ask {
     pub votes: Vec<Vote>,
     /// The shortest lease that any of those votes gave.
     pub lease: Duration,
+    /// Whether a voter said how long: then it lasts no longer, whatever it is for.
+    pub lease_named: bool,
     /// When it was opened.
     pub opened: Now,
     /// When the node last asked.
@@ -180,6 +182,29 @@ pub struct ClosedAsk {
     pub at: WallTime,
     /// How long the grant, denial or block lasts.
     pub lasts: Duration,
+    /// An approved Seal: how long it may be collected when nobody did within the lease. Else zero.
+    pub collectable: Duration,
+}
+
+/// A grant, as people are told of it.
+#[derive(Debug, Clone)]
+pub struct LiveGrant {
+    /// The ask it came from.
+    pub ask: AskId,
+    /// That ask's name for people.
+    pub code: MatchCode,
+    /// Whose it is.
+    pub node: ListedNode,
+    /// From where.
+    pub origin: Origin,
+    /// Seal: it opens nothing but what was sealed under it.
+    pub operation: Operation,
+    /// Who approved.
+    pub votes: Vec<Vote>,
+    /// How long it lives still.
+    pub left: Duration,
+    /// Releases that are left.
+    pub uses_left: u32,
 }
 
 /// What a release rests on, for the record and for the channels.

@@ -52,7 +52,13 @@ const NOT_RECORDED: &str = "the answer could not be recorded; nothing was approv
 const TOO_MANY_CHANNELS: &str = "too many channels are attached";
 const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
 const BAD_ASK_ID: &str = "ask_id must be 16 bytes";
+const TOO_SHORT: &str = "an approval must last for at least 40 s, a denial or block for at least 1 s";
 const BAD_VERDICT: &str = "verdict must be approve, deny or block";
+
+/// The worst gap between two calls of current Talos: its 30 s ticker and a call of 10 s. What is approved for less may
+/// never be collected.
+const MIN_LEASE: Duration = Duration::from_secs(40);
+const MIN_REFUSAL: Duration = Duration::from_secs(1);
 
 impl Channel {
     /// The channel `name` of the installation with this id.
@@ -67,16 +73,17 @@ impl Channel {
         let is_meant: Box<dyn Fn(&Approver) -> bool> = match (self.people, telegram_id) {
             (People::OwnUser, Some(_)) => return Err(Status::invalid_argument(ONE_PERSON)),
             (People::OwnUser, None) => Box::new(move |approver| approver.uid == Some(uid)),
-            (People::Telegram { uid: bot }, _) if bot != uid => return Err(Status::permission_denied(NOT_THIS_USER)),
+            (People::Telegram { uid: bot }, _) if bot != uid => {
+                tracing::warn!(channel = %self.name, uid, "stranger refused");
+                return Err(Status::permission_denied(NOT_THIS_USER));
+            }
             (People::Telegram { .. }, None) => return Err(Status::invalid_argument(WHO)),
             (People::Telegram { .. }, Some(id)) => Box::new(move |approver| approver.telegram_id == Some(id)),
         };
-        self.gate
-            .policy()
-            .approvers
-            .iter()
-            .find(|approver| is_meant(approver))
-            .ok_or_else(|| Status::permission_denied(NOT_LISTED))
+        self.gate.policy().approvers.iter().find(|approver| is_meant(approver)).ok_or_else(|| {
+            tracing::warn!(channel = %self.name, uid, telegram_id, "stranger refused");
+            Status::permission_denied(NOT_LISTED)
+        })
     }
 
     /// Whether the connected user may see what is asked: an approver, the bot, or root, from whom nothing is hidden.
@@ -88,7 +95,11 @@ impl Channel {
             }
             People::Telegram { uid: bot } => uid == bot,
         };
-        if may { Ok(()) } else { Err(Status::permission_denied(NOT_THIS_USER)) }
+        if may {
+            return Ok(());
+        }
+        tracing::warn!(channel = %self.name, uid, "stranger refused");
+        Err(Status::permission_denied(NOT_THIS_USER))
     }
 
     /// The listed node that is meant, provided that `approver` may answer for it.
@@ -114,7 +125,7 @@ impl Channel {
         })
     }
 
-    async fn act(&self, act: &Act) -> Result<Answer, Status> {
+    async fn act(&self, act: Act) -> Result<Answer, Status> {
         self.gate.act(act).await.map_err(|unrecorded| {
             tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act unrecorded");
             Status::unavailable(NOT_RECORDED)
@@ -146,7 +157,8 @@ impl Approvals for Channel {
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         self.may_listen(&request)?;
-        let subscription = self.gate.subscribe().ok_or_else(|| Status::resource_exhausted(TOO_MANY_CHANNELS))?;
+        let subscription =
+            self.gate.subscribe(&self.name).ok_or_else(|| Status::resource_exhausted(TOO_MANY_CHANNELS))?;
         let snapshot = v1::Snapshot {
             installation: self.installation.to_string(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,6 +168,8 @@ impl Approvals for Channel {
                 .iter()
                 .map(|refusal| message::refusal(refusal, self.admission.node(&refusal.node)))
                 .collect(),
+            grants: subscription.grants.iter().map(message::grant).collect(),
+            closed: subscription.closed.iter().map(message::closed).collect(),
         };
         let first = v1::Event { event: Some(v1::event::Event::Snapshot(snapshot)) };
         let rest = ReceiverStream::new(subscription.events).filter_map(|event| message::event(&event));
@@ -169,13 +183,17 @@ impl Approvals for Channel {
         let ask =
             AskId(<[u8; 16]>::try_from(message.ask_id.as_slice()).map_err(|_| Status::invalid_argument(BAD_ASK_ID))?);
         let lasts = seconds(message.for_seconds);
+        let shortest = if message.verdict() == v1::Verdict::Approve { MIN_LEASE } else { MIN_REFUSAL };
+        if lasts.is_some_and(|lasts| lasts < shortest) {
+            return Err(Status::invalid_argument(TOO_SHORT));
+        }
         let verdict = match message.verdict() {
             v1::Verdict::Approve => Verdict::Approve(lasts),
             v1::Verdict::Deny => Verdict::Deny(lasts),
             v1::Verdict::Block => Verdict::Block(lasts),
             v1::Verdict::Unspecified => return Err(Status::invalid_argument(BAD_VERDICT)),
         };
-        let answer = self.act(&Act::Vote { ask, by, verdict }).await?;
+        let answer = self.act(Act::Vote { ask, by, verdict }).await?;
         message::vote_response(&answer).map(Response::new).ok_or_else(|| Status::resource_exhausted(TOO_MANY_REFUSALS))
     }
 
@@ -183,9 +201,12 @@ impl Approvals for Channel {
         let approver = self.approver(&request, request.get_ref().telegram_id)?;
         let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
         let lasts = seconds(request.get_ref().for_seconds);
+        if lasts.is_some_and(|lasts| lasts < MIN_REFUSAL) {
+            return Err(Status::invalid_argument(TOO_SHORT));
+        }
         let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
         let act = Act::Block { node: ListedNode::clone(&node), by, lasts };
-        match self.act(&act).await? {
+        match self.act(act).await? {
             Answer::Blocked(refusal) => {
                 Ok(Response::new(v1::BlockResponse { refusal: Some(message::refusal(&refusal, Some(&node))) }))
             }
@@ -197,7 +218,7 @@ impl Approvals for Channel {
         let approver = self.approver(&request, request.get_ref().telegram_id)?;
         let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
         let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
-        let ended = match self.act(&Act::Unblock { node, by }).await? {
+        let ended = match self.act(Act::Unblock { node, by }).await? {
             Answer::Unblocked(count) => u32::try_from(count).unwrap_or(u32::MAX),
             _ => 0,
         };

@@ -1,17 +1,22 @@
 //! The door: the only file that can make an [`Approved`]. It gives the ledger the time and the randomness, writes down
 //! what the ledger decides before it takes effect, and lets calls wait for people.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::ask::{Ask, AskId, Call, Event, Fresh, MatchCode, NoticeKind, Release, Terms};
+use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MatchCode, NoticeKind, Release, Terms};
 use super::ledger::act::{Act, Answer};
 use super::ledger::{Judgement, Ledger, Reason, Timings};
 use super::notices::Notices;
@@ -151,8 +156,11 @@ pub const MIN_HOLD_FOR_CHANGING_TEXT: Duration = Duration::from_secs(2);
 /// Events that a channel may lag behind before it is cut off.
 pub const CHANNEL_BACKLOG: usize = 256;
 
-/// Channels, and connections of channels, that are told of events at once.
-pub const MAX_SUBSCRIBERS: usize = 32;
+/// Processes that are told of events through one channel at once.
+pub const MAX_SUBSCRIBERS: usize = 16;
+
+/// Closed asks that a new subscriber is told of.
+pub const CLOSED_TOLD: usize = 16;
 
 /// What a channel is told.
 #[derive(Debug)]
@@ -161,8 +169,17 @@ pub struct Subscription {
     pub asks: Vec<Ask>,
     /// The denials and blocks in force.
     pub refusals: Vec<Refusal>,
+    /// The grants that are live.
+    pub grants: Vec<LiveGrant>,
+    /// The asks that were closed last, newest last.
+    pub closed: Vec<ClosedAsk>,
     /// What happens from now on. It ends when the channel lags behind.
     pub events: mpsc::Receiver<Arc<Event>>,
+}
+
+struct Subscriber {
+    channel: Box<str>,
+    events: mpsc::Sender<Arc<Event>>,
 }
 
 /// Where calls wait and votes arrive.
@@ -173,11 +190,15 @@ pub struct Gate {
     timings: Timings,
     clock: Arc<dyn Clock>,
     records: Arc<dyn Records>,
-    subscribers: Mutex<Vec<mpsc::Sender<Arc<Event>>>>,
+    subscribers: Mutex<Vec<Subscriber>>,
     /// Counts what people did: held calls are judged again when it changes.
     acts: watch::Sender<u64>,
     /// One act at a time, from its rehearsal to its effect.
     acting: tokio::sync::Mutex<()>,
+    /// The acts under way.
+    tasks: TaskTracker,
+    /// Whether something is remembered that is not on the disk yet.
+    unsaved: AtomicBool,
 }
 
 impl fmt::Debug for Gate {
@@ -196,7 +217,11 @@ impl Gate {
         clock: Arc<dyn Clock>,
         records: Arc<dyn Records>,
     ) -> Self {
-        let ledger = Ledger::new(timings.clone(), standing, clock.now());
+        let now = clock.now();
+        if standing.refusals.iter().any(|refusal| now.wall < refusal.at) {
+            tracing::warn!("clock behind state");
+        }
+        let ledger = Ledger::new(timings.clone(), standing, now);
         Self {
             ledger: Mutex::new(ledger),
             notices: Mutex::default(),
@@ -207,6 +232,8 @@ impl Gate {
             subscribers: Mutex::default(),
             acts: watch::Sender::new(0),
             acting: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+            unsaved: AtomicBool::new(false),
         }
     }
 
@@ -281,12 +308,15 @@ impl Gate {
         };
         let (judgement, events) = self.ledger().judge(now, &call, rule, fresh);
         if let Err(unrecorded) = self.commit(&events).await {
-            if let Judgement::Waiting { ask, .. } = judgement
-                && events.iter().any(|event| matches!(event, Event::Opened(opened) if opened.id == ask))
-            {
-                self.ledger().forget(ask);
-                self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
+            let (opened, rest): (Vec<Event>, Vec<Event>) =
+                events.into_iter().partition(|event| matches!(event, Event::Opened(_)));
+            for event in opened {
+                if let Event::Opened(ask) = event {
+                    self.ledger().forget(ask.id);
+                }
             }
+            self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
+            self.publish(rest);
             return Err(NotApproved::Unrecorded(unrecorded));
         }
         self.publish(events);
@@ -295,38 +325,86 @@ impl Gate {
 
     /// Does what a person does: writes it down first, then lets it take effect, then tells the channels.
     ///
+    /// It is done in a task of its own: a channel that hangs up meanwhile does not leave half a decision behind.
+    ///
     /// # Errors
     /// [`Unrecorded`] when it could not be written down. A yes then has no effect. A no has it all the same, though a
     /// restart may forget it.
-    pub async fn act(&self, act: &Act) -> Result<Answer, Unrecorded> {
+    pub async fn act(self: &Arc<Self>, act: Act) -> Result<Answer, Unrecorded> {
+        let gate = Arc::clone(self);
+        let acted = self.tasks.spawn(async move { gate.act_to_the_end(&act).await }).await;
+        acted.unwrap_or_else(|panic| Err(Unrecorded(Box::new(panic))))
+    }
+
+    async fn act_to_the_end(&self, act: &Act) -> Result<Answer, Unrecorded> {
         let _one_at_a_time = self.acting.lock().await;
         let now = self.clock.now();
         // The rehearsal is on a copy: it shows what has to be written down before it is true.
-        let (answer, events, before, after) = {
-            let ledger = self.ledger();
+        let (answer, rehearsed, before, after) = {
+            let mut ledger = self.ledger();
             let mut rehearsal = ledger.clone();
             let (answer, events) = rehearsal.act(now, act);
+            ledger.set_answering(Some(act));
             (answer, events, ledger.standing(), rehearsal.standing())
         };
-        if events.is_empty() {
+        if rehearsed.is_empty() {
+            self.ledger().set_answering(None);
             return Ok(answer);
         }
-        let recorded = self.records.commit(&events, (before != after).then_some(&after)).await;
-        let is_no = events.iter().any(|event| matches!(event, Event::Refused { .. }));
-        if let Err(unrecorded) = recorded {
-            if is_no {
-                self.take_effect(act);
-            }
-            return Err(unrecorded);
+        // Who approved last is only shown to people: a disk too full to keep that must not keep a node from its disk.
+        let must_be_saved = before.refusals != after.refusals;
+        let recorded = self.records.commit(&rehearsed, must_be_saved.then_some(&after)).await;
+        let is_no = rehearsed.iter().any(|event| matches!(event, Event::Refused { .. }));
+        if recorded.is_err() && !is_no {
+            self.ledger().set_answering(None);
+            return recorded.map(|()| answer);
         }
-        Ok(self.take_effect(act))
+        // At the time of the rehearsal, so that what happens is what was written down.
+        let (answer, events) = {
+            let mut ledger = self.ledger();
+            ledger.set_answering(None);
+            ledger.act(now, act)
+        };
+        self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
+        if before != after && (recorded.is_err() || !must_be_saved) {
+            self.unsaved.store(true, Ordering::Relaxed);
+            self.save().await;
+        }
+        self.record_the_rest(&rehearsed, &events).await;
+        self.publish(events);
+        recorded.map(|()| answer)
     }
 
-    fn take_effect(&self, act: &Act) -> Answer {
-        let (answer, events) = self.ledger().act(self.clock.now(), act);
-        self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
-        self.publish(events);
-        answer
+    /// Records what closed by an act beyond what its rehearsal showed: asks that were opened in between.
+    async fn record_the_rest(&self, rehearsed: &[Event], events: &[Event]) {
+        let closed_id = |event: &Event| match event {
+            Event::Closed(closed) => Some(closed.ask.id),
+            _ => None,
+        };
+        let known: Vec<AskId> = rehearsed.iter().filter_map(closed_id).collect();
+        let rest: Vec<Event> =
+            events.iter().filter(|event| closed_id(event).is_some_and(|id| !known.contains(&id))).cloned().collect();
+        if let Err(error) = self.commit(&rest).await {
+            tracing::error!(%error, "closing unrecorded");
+        }
+    }
+
+    /// Saves what is remembered, if that failed or was put off before.
+    async fn save(&self) {
+        if !self.unsaved.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let standing = self.ledger().standing();
+        if let Err(error) = self.records.commit(&[], Some(&standing)).await {
+            self.unsaved.store(true, Ordering::Relaxed);
+            tracing::warn!(%error, "state unsaved");
+        }
+    }
+
+    /// Waits until no act is half done.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Tells the channels of a release that was recorded.
@@ -342,10 +420,16 @@ impl Gate {
         }
     }
 
-    /// Tells the channels of a call that was not even admitted.
-    pub fn turned_away(&self, why: NotAdmitted, address: IpAddr) {
+    /// Gives the use back that was spent on something that could not be sealed or opened.
+    pub fn failed(&self, terms: &Terms) {
+        self.ledger().give_back(terms);
+    }
+
+    /// Tells the channels of a call that was not even admitted; `node` is the listed node that it named. Only who asks
+    /// too often for a node is told with the node's name: it may be the node that is hurt.
+    pub fn turned_away(&self, why: NotAdmitted, node: Option<&ListedNode>, address: IpAddr) {
         tracing::debug!(%address, %why, "peer turned away");
-        self.note(NoticeKind::Strangers, None, address);
+        self.note(NoticeKind::Strangers, node.filter(|_| why == NotAdmitted::TooMany), address);
     }
 
     fn tell_of_refusal(&self, admitted: &Admitted, reason: Reason) {
@@ -372,25 +456,34 @@ impl Gate {
         let recorded = self.commit(&events).await;
         events.extend(lock(&self.notices).due(now).into_iter().map(Event::Notice));
         self.publish(events);
+        if let Ok(_nobody_acts) = self.acting.try_lock() {
+            self.save().await;
+        }
         recorded
     }
 
     /// What is open now, and everything that happens from now on. An ask that is opened meanwhile may come in both.
-    /// `None` when too many listen already.
+    /// `None` when too many listen through this channel already.
     #[must_use]
-    pub fn subscribe(&self) -> Option<Subscription> {
+    pub fn subscribe(&self, channel: &str) -> Option<Subscription> {
         let events = {
             let mut subscribers = lock(&self.subscribers);
-            subscribers.retain(|subscriber| !subscriber.is_closed());
-            if subscribers.len() >= MAX_SUBSCRIBERS {
+            subscribers.retain(|subscriber| !subscriber.events.is_closed());
+            if subscribers.iter().filter(|subscriber| *subscriber.channel == *channel).count() >= MAX_SUBSCRIBERS {
                 return None;
             }
             let (sender, events) = mpsc::channel(CHANNEL_BACKLOG);
-            subscribers.push(sender);
+            subscribers.push(Subscriber { channel: channel.into(), events: sender });
             events
         };
         let ledger = self.ledger();
-        Some(Subscription { asks: ledger.asks(), refusals: ledger.refusals().cloned().collect(), events })
+        Some(Subscription {
+            asks: ledger.asks(),
+            refusals: ledger.refusals().cloned().collect(),
+            grants: ledger.grants(self.clock.now()).collect(),
+            closed: ledger.closed_last(CLOSED_TOLD),
+            events,
+        })
     }
 
     /// Whether neither ask nor grant would be lost if the process ended now.
@@ -413,7 +506,7 @@ impl Gate {
         }
         let mut subscribers = lock(&self.subscribers);
         for event in events.into_iter().map(Arc::new) {
-            subscribers.retain(|subscriber| subscriber.try_send(Arc::clone(&event)).is_ok());
+            subscribers.retain(|subscriber| subscriber.events.try_send(Arc::clone(&event)).is_ok());
         }
     }
 
@@ -432,6 +525,3 @@ fn draw() -> Result<Fresh, NotApproved> {
     getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
     Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,8 +9,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use self::act::Act;
 use self::grant::Grant;
-use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, MAX_BLOBS, MatchCode, Outcome, Terms, Warning};
+use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MAX_BLOBS, MatchCode, Outcome, Terms, Warning};
 use super::policy::{Action, Rule, Vote};
 use crate::clock::{Moment, Now};
 use crate::peer::standing::{LastApproval, Refusal, RefusalKind, Standing};
@@ -63,13 +64,15 @@ impl Default for Timings {
     }
 }
 
-/// Open asks of calls from anywhere but a node's listed addresses, all together. Each node has room of its own at its
-/// listed addresses, which nobody else can take.
+/// Open asks of calls from anywhere but a node's listed addresses and those where it was approved before, all together.
+/// At these each node has room of its own, which nobody else can take.
 pub const MAX_SHARED_ASKS: usize = 16;
 /// Of those, asks for one node.
 pub const MAX_SHARED_ASKS_PER_NODE: usize = 2;
-/// Of those, asks from one address (IPv6: /64).
+/// Of those, asks from one address (IPv6: /64) that is not one of those listed for the node.
 pub const MAX_SHARED_ASKS_PER_NETWORK: usize = 2;
+/// Of those, asks from one address (IPv6: /64) for nodes that list no addresses.
+pub const MAX_SHARED_ASKS_PER_NETWORK_OF_MANY: usize = 8;
 /// Closed asks that are remembered, so that a late answer can be told what happened.
 pub const MAX_CLOSED: usize = 256;
 /// Denials and blocks in force.
@@ -149,6 +152,8 @@ pub struct Ledger {
     refusals: Vec<Bound>,
     approvals: BTreeMap<(NodeUuid, Origin), LastApproval>,
     origins: BTreeMap<NodeUuid, Vec<(Origin, Moment)>>,
+    /// The ask that a person is answering: it does not expire between the record and the effect.
+    answering: Option<AskId>,
 }
 
 impl Ledger {
@@ -174,6 +179,7 @@ impl Ledger {
                 .map(|approval| ((approval.node.clone(), approval.origin), approval))
                 .collect(),
             origins: BTreeMap::new(),
+            answering: None,
         }
     }
 
@@ -192,6 +198,43 @@ impl Ledger {
         let mut asks: Vec<Ask> = self.asks.values().cloned().collect();
         asks.sort_by_key(|ask| ask.opened.moment);
         asks
+    }
+
+    /// The grants that are live, oldest first.
+    pub fn grants(&self, now: Now) -> impl Iterator<Item = LiveGrant> {
+        self.grants.iter().filter(move |grant| now.moment < grant.until).map(move |grant| LiveGrant {
+            ask: grant.ask,
+            code: grant.code,
+            node: ListedNode::clone(&grant.node),
+            origin: grant.origin,
+            operation: grant.operation,
+            votes: grant.votes.clone(),
+            left: now.moment.until(grant.until),
+            uses_left: grant.uses_left,
+        })
+    }
+
+    /// The asks that were closed last, at most `count`, newest last.
+    #[must_use]
+    pub fn closed_last(&self, count: usize) -> Vec<ClosedAsk> {
+        self.closed.iter().skip(self.closed.len().saturating_sub(count)).cloned().collect()
+    }
+
+    /// Keeps the ask that `act` answers from expiring until its effect; `None` when there is no such act any more.
+    pub fn set_answering(&mut self, act: Option<&Act>) {
+        self.answering = match act {
+            Some(Act::Vote { ask, .. }) => Some(*ask),
+            Some(Act::Block { .. } | Act::Unblock { .. }) | None => None,
+        };
+    }
+
+    /// Gives the use back that was spent on something that could not be sealed or opened.
+    pub fn give_back(&mut self, terms: &Terms) {
+        if let Some(terms) = &terms.grant
+            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
+        {
+            grant.give_back();
+        }
     }
 
     /// The denials and blocks in force.
@@ -221,7 +264,7 @@ impl Ledger {
         fresh: Fresh,
         events: &mut Vec<Event>,
     ) -> Judgement {
-        self.remember_origin(now.moment, call);
+        self.remember_origin(now.moment, call, events);
         if rule.action == Action::Deny {
             let other_address = matches!(call.origin, Origin::OtherAddress(_));
             return Judgement::Refused(if other_address { Reason::OtherAddress } else { Reason::Rule });
@@ -288,16 +331,25 @@ impl Ledger {
         Judgement::Waiting { ask: id, code: ask.code, attempts: ask.attempts, steady }
     }
 
-    /// Whether another ask may be opened. At a node's listed addresses there always may: one for each operation is
-    /// all there can be.
+    /// Whether another ask may be opened. At a node's listed addresses, and where a person approved it before, there
+    /// always may: one for each operation is all there can be.
     fn has_room(&self, call: &Call) -> bool {
-        if call.origin == Origin::Listed {
+        if self.has_reserved_room(&call.node.uuid, call.origin) {
             return true;
         }
-        let shared = || self.asks.values().filter(|ask| ask.origin != Origin::Listed);
+        let shared = || self.asks.values().filter(|ask| !self.has_reserved_room(&ask.node.uuid, ask.origin));
+        let per_network = match call.origin {
+            Origin::OtherAddress(_) => MAX_SHARED_ASKS_PER_NETWORK,
+            // Several nodes may share an IPv6 /64, or an address behind NAT, and boot together.
+            Origin::Listed | Origin::PerAddress(_) => MAX_SHARED_ASKS_PER_NETWORK_OF_MANY,
+        };
         shared().count() < MAX_SHARED_ASKS
             && shared().filter(|ask| ask.node.uuid == call.node.uuid).count() < MAX_SHARED_ASKS_PER_NODE
-            && shared().filter(|ask| ask.peer.network() == call.peer.network()).count() < MAX_SHARED_ASKS_PER_NETWORK
+            && shared().filter(|ask| ask.peer.network() == call.peer.network()).count() < per_network
+    }
+
+    fn has_reserved_room(&self, node: &NodeUuid, origin: Origin) -> bool {
+        origin == Origin::Listed || self.approvals.contains_key(&(node.clone(), origin))
     }
 
     fn open(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> AskId {
@@ -330,6 +382,7 @@ impl Ledger {
             requirement: rule.requirement.clone(),
             votes: vec![],
             lease: self.timings.lease_max,
+            lease_named: false,
             opened: now,
             last_attempt: now,
             last_told: now.moment,
@@ -342,7 +395,17 @@ impl Ledger {
         fresh.id
     }
 
-    fn remember_origin(&mut self, now: Moment, call: &Call) {
+    fn remember_origin(&mut self, now: Moment, call: &Call, events: &mut Vec<Event>) {
+        // Whoever asks first must not have the cleaner prompt: the other asks of the node get the warning too.
+        for ask in self.asks.values_mut() {
+            if ask.node.uuid == call.node.uuid
+                && ask.origin != call.origin
+                && !ask.warnings.contains(&Warning::SecondAddress)
+            {
+                ask.warnings.push(Warning::SecondAddress);
+                events.push(Event::Changed(ask.clone()));
+            }
+        }
         let seen = self.origins.entry(call.node.uuid.clone()).or_default();
         seen.retain(|(origin, at)| *origin != call.origin && now.since(*at) < SECOND_ADDRESS_FOR);
         if seen.len() >= MAX_ORIGINS {
@@ -371,7 +434,8 @@ impl Ledger {
             (self.timings.ask_ttl, self.timings.seal_grant_for, self.timings.seal_grant_uses);
         self.refusals.retain(|bound| now.moment < bound.ends);
         for grant in &mut self.grants {
-            let uncollected = grant.operation == Operation::Seal && !grant.used && !grant.seal_only;
+            let uncollected =
+                grant.operation == Operation::Seal && !grant.used && !grant.seal_only && !grant.ends_with_lease;
             if grant.until <= now.moment && uncollected {
                 grant.seal_only = true;
                 grant.until = grant.granted_at.after(seal_for);
@@ -382,7 +446,7 @@ impl Ledger {
         let stale: Vec<AskId> = self
             .asks
             .values()
-            .filter(|ask| now.moment.since(ask.last_attempt.moment) >= ttl)
+            .filter(|ask| now.moment.since(ask.last_attempt.moment) >= ttl && self.answering != Some(ask.id))
             .map(|ask| ask.id)
             .collect();
         stale
@@ -393,7 +457,8 @@ impl Ledger {
     }
 
     fn close(&mut self, id: AskId, outcome: Outcome, by: Option<Vote>, now: Now, lasts: Duration) -> Option<ClosedAsk> {
-        let closed = ClosedAsk { ask: self.asks.remove(&id)?, outcome, by, at: now.wall, lasts };
+        let closed =
+            ClosedAsk { ask: self.asks.remove(&id)?, outcome, by, at: now.wall, lasts, collectable: Duration::ZERO };
         if self.closed.len() >= MAX_CLOSED {
             self.closed.pop_front();
         }

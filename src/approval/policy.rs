@@ -87,15 +87,20 @@ impl Requirement {
             && channels.len() >= self.from_channels
     }
 
+    /// Through how many more channels votes must come.
+    #[must_use]
+    pub fn missing_channels(&self, votes: &[Vote]) -> usize {
+        let counted = votes.iter().filter(|vote| self.approvers.contains(&vote.approver));
+        let channels: BTreeSet<&str> = counted.map(|vote| &*vote.channel).collect();
+        self.from_channels.saturating_sub(channels.len())
+    }
+
     /// How many approvers must still vote, by head count alone.
     #[must_use]
     pub fn missing(&self, votes: &[Vote]) -> usize {
         let persons: BTreeSet<&str> =
             votes.iter().filter(|vote| self.approvers.contains(&vote.approver)).map(|vote| &*vote.approver).collect();
-        match self.quorum.saturating_sub(persons.len()) {
-            0 if !self.is_met_by(votes) => 1,
-            missing => missing,
-        }
+        self.quorum.saturating_sub(persons.len())
     }
 }
 

@@ -3,6 +3,8 @@
 mod json;
 pub(super) mod text;
 
+use std::collections::HashMap;
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -157,8 +159,11 @@ impl Session {
         self.vote_on(&ask, verdict, lasts).await
     }
 
+    /// The ask with this code: an open one, or one that was closed a while ago, so that a late answer is told how.
     async fn find(&mut self, code: &str) -> Result<Option<v1::Ask>, Failure> {
-        Ok(self.snapshot().await?.asks.into_iter().find(|ask| ask.code.eq_ignore_ascii_case(code.trim())))
+        let snapshot = self.snapshot().await?;
+        let closed = snapshot.closed.into_iter().rev().filter_map(|closed| closed.ask);
+        Ok(snapshot.asks.into_iter().chain(closed).find(|ask| ask.code.eq_ignore_ascii_case(code.trim())))
     }
 
     async fn vote_on(&mut self, ask: &v1::Ask, verdict: v1::Verdict, lasts: Option<Duration>) -> Result<(), Failure> {
@@ -196,6 +201,7 @@ impl Session {
 
     async fn watch(self) -> Result<(), Failure> {
         let mut follow = Follow::new(&self.socket);
+        let mut seen = Seen::default();
         loop {
             let update = tokio::select! {
                 _ = tokio::signal::ctrl_c() => return Ok(()),
@@ -203,11 +209,19 @@ impl Session {
             };
             match update {
                 Update::Connected(snapshot) => {
+                    for ask in &snapshot.asks {
+                        seen.is_news(ask);
+                    }
                     self.print(|now| text::snapshot(&snapshot, now), || json::snapshot(&snapshot))?;
                 }
-                // One more attempt is nothing to scroll the terminal for; scripts get everything.
-                Update::Event(Event::Changed(_)) if !self.json => {}
-                Update::Event(event) => self.print(|now| text::event(&event, now), || json::event(&event))?,
+                // One more attempt is nothing to scroll the terminal for, a new warning or vote is; scripts get everything.
+                Update::Event(Event::Changed(ask)) if !self.json && !seen.is_news(&ask) => {}
+                Update::Event(event) => {
+                    if let Event::Opened(ask) = &event {
+                        seen.is_news(ask);
+                    }
+                    self.print(|now| text::event(&event, now), || json::event(&event))?;
+                }
                 Update::Lost(status) => {
                     self.print(|_| text::lost(&self.socket, &status), || json::lost(&status))?;
                 }
@@ -232,6 +246,21 @@ impl Session {
     }
 }
 
+/// How many warnings and votes of each ask were shown.
+#[derive(Default)]
+struct Seen(HashMap<Vec<u8>, (usize, usize)>);
+
+impl Seen {
+    fn is_news(&mut self, ask: &v1::Ask) -> bool {
+        // More asks than can be open at once were seen: old ones are among them.
+        if self.0.len() > 10_000 {
+            self.0.clear();
+        }
+        let shown = (ask.warnings.len(), ask.voted.len());
+        self.0.insert(ask.id.clone(), shown).is_none_or(|before| before != shown)
+    }
+}
+
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
@@ -242,6 +271,14 @@ fn no_such_code(code: &str) -> Failure {
     )
 }
 
+/// The end of a chain of errors, which names what failed; what is before it names libraries.
+fn last<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
 /// What a status of the channel's service means for the person at the keyboard.
 fn refused(socket: &Path, status: &Status) -> Failure {
     match status.code() {
@@ -250,9 +287,9 @@ fn refused(socket: &Path, status: &Status) -> Failure {
                 .hint("run it as a user who is listed as approver with this uid, or as root to look only")
         }
         Code::NotFound | Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
-        Code::Unavailable if std::error::Error::source(status).is_some() => {
+        Code::Unavailable | Code::Unknown if status.source().is_some() => {
             Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
-                .because(status)
+                .because(status.source().map_or(status, last))
                 .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket")
         }
         _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),

@@ -1,4 +1,7 @@
 //! `nightlatch recover`: a disk's passphrase from the key alone, when no server is there to ask.
+//!
+//! Talos 1.11 and later can lock a volume to STATE (`lockToState`): its passphrase then ends in a salt, the 32 bytes that
+//! `encryption-salt.yaml` on STATE holds. (siderolabs/talos, internal/pkg/encryption/keys/salted.go)
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -35,29 +38,50 @@ pub struct Args {
     /// The LUKS2 token that holds the sealed blob, as `cryptsetup token export` prints it; `-` is standard input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
+    /// For a volume with `lockToState`: `encryption-salt.yaml` from the node's STATE partition, or its 32 bytes
+    #[arg(long, value_name = "FILE")]
+    salt: Option<PathBuf>,
 }
+
+/// Length of Talos' salt, in bytes.
+const SALT_LEN: usize = 32;
+
+/// Longest file with a salt that is read, in bytes. Talos writes about 300.
+const MAX_SALT_FILE_LEN: usize = 4096;
 
 /// Longest token that is read, in bytes. The JSON area of a LUKS2 header is not larger.
 const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// Opens a sealed blob with the key itself, and prints the LUKS passphrase: the base64 of the secret. No newline follows
-/// it but on a terminal, so that it can be piped into `cryptsetup --key-file=-`.
+/// Opens a sealed blob with the key itself, and prints the LUKS passphrase: the base64 of the secret and then the salt, if
+/// there is one. No newline follows it but on a terminal, so that it can be piped into `cryptsetup --key-file=-`.
 ///
 /// # Errors
 /// What cannot be read or opened, and what to do.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let passphrase = recover(&args)?;
     let mut stdout = io::stdout().lock();
+    if args.salt.is_some() && stdout.is_terminal() {
+        return Err(Failure::usage("a passphrase with a salt is not text: a terminal cannot show it")
+            .hint("pipe it: nightlatch recover … | cryptsetup open --key-file=- DEVICE NAME"));
+    }
+    let passphrase = recover(&args)?;
     let newline: &[u8] = if stdout.is_terminal() { b"\n" } else { b"" };
     stdout
         .write_all(&passphrase)
         .and_then(|()| stdout.write_all(newline))
         .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::new(exit::IO, "cannot write to standard output").because(&error))
+        .map_err(|error| Failure::new(exit::IO, "cannot write to standard output").because(&error))?;
+    if args.salt.is_none() && io::stderr().is_terminal() {
+        // For a person whose volume does not open. Nothing depends on it being read.
+        let _closed = io::stderr().write_all(
+            b"nightlatch: note: a volume with lockToState needs its salt as well: --salt encryption-salt.yaml from STATE\n",
+        );
+    }
+    Ok(())
 }
 
 fn recover(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let key = credential::from_file(&args.key).map_err(|error| no_key(&error))?;
+    let salt = args.salt.as_deref().map(|path| salt_in(&read(path, MAX_SALT_FILE_LEN)?)).transpose()?;
+    let key = credential::from_file_to_recover(&args.key).map_err(|error| no_key(&error))?;
     let blob = match (&args.blob, &args.token) {
         (Some(path), _) => read(path, MAX_BLOB_LEN)?,
         (None, Some(path)) => blob_of_token(&read(path, MAX_TOKEN_LEN)?)?,
@@ -65,7 +89,7 @@ fn recover(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
     };
     let blob = SealedBlob::new(blob).map_err(|error| Failure::new(exit::DATA, error.to_string()))?;
     let plaintext = open(&key, args, &blob).map_err(|failed| explain(&failed, &key, args, &blob))?;
-    passphrase(&plaintext)
+    passphrase(&plaintext, salt.as_ref())
 }
 
 fn open(key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Result<Plaintext, Failed> {
@@ -74,13 +98,39 @@ fn open(key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Result<Plaintext, Fai
     envelope::open(&keks, args.address, blob).map(|opened| opened.plaintext)
 }
 
-/// Talos takes the padded base64 of the secret for the passphrase.
-fn passphrase(plaintext: &Plaintext) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut passphrase = Zeroizing::new(vec![0; plaintext.expose().len().div_ceil(3) * 4]);
+/// Talos takes the padded base64 of the secret for the passphrase, and the bytes of the salt after it.
+fn passphrase(plaintext: &Plaintext, salt: Option<&[u8; SALT_LEN]>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let salt = salt.map_or(&[][..], |salt| salt);
+    let length = plaintext.expose().len().div_ceil(3) * 4;
+    // All the room at once: a vector that grows would leave a copy behind that is not wiped.
+    let mut passphrase = Zeroizing::new(Vec::with_capacity(length + salt.len()));
+    passphrase.resize(length, 0);
     match STANDARD.encode_slice(plaintext.expose(), &mut passphrase) {
-        Ok(_) => Ok(passphrase),
+        Ok(_) => {
+            passphrase.extend_from_slice(salt);
+            Ok(passphrase)
+        }
         Err(error) => Err(Failure::new(exit::SOFTWARE, "the passphrase has an unexpected length").because(&error)),
     }
+}
+
+/// The salt in a file: its bytes, or YAML with a list of them under `diskSalt`, as Talos writes it.
+///
+/// It is not wiped: whoever has the file has the salt.
+fn salt_in(file: &[u8]) -> Result<[u8; SALT_LEN], Failure> {
+    if let Ok(salt) = file.try_into() {
+        return Ok(salt);
+    }
+    let listed = std::str::from_utf8(file).ok().and_then(|text| {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let named = lines.next() == Some("diskSalt:");
+        let bytes = lines.map(|line| line.strip_prefix("- ")?.trim().parse::<u8>().ok()).collect::<Option<Vec<u8>>>();
+        bytes.filter(|_| named)?.try_into().ok()
+    });
+    listed.ok_or_else(|| {
+        Failure::new(exit::DATA, format!("this is not a salt: neither {SALT_LEN} bytes nor a list of them"))
+            .hint("name encryption-salt.yaml from the STATE partition of the node, as Talos wrote it")
+    })
 }
 
 /// A LUKS2 token as Talos writes it. cryptsetup adds `keyslots`.
@@ -133,7 +183,7 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     };
     match read.map_err(unreadable)? {
         length if length > limit => Err(Failure::new(exit::DATA, format!("{name} is longer than {limit} bytes"))
-            .hint("a sealed blob goes with --blob, a LUKS2 token with --token")),
+            .hint("a sealed blob goes with --blob, a LUKS2 token with --token, a salt with --salt")),
         _ => Ok(bytes),
     }
 }
@@ -211,6 +261,7 @@ mod tests {
                 address: None,
                 blob: Some(self.write("blob", blob)),
                 token: None,
+                salt: None,
             }
         }
 
@@ -241,6 +292,45 @@ mod tests {
         ] {
             assert_eq!(**recover(&files.token_args(&token)).expect("it opens"), *PASSPHRASE, "{token}");
         }
+    }
+
+    #[test]
+    fn a_salt_goes_after_the_passphrase() {
+        let files = Files::new();
+        let salt: Vec<u8> = (224..=255).collect();
+        let yaml: String = salt.iter().map(|byte| format!("    - {byte}\n")).collect();
+        for file in [
+            &salt[..],
+            format!("diskSalt:\n{yaml}").as_bytes(),
+            format!("diskSalt:\n{yaml}").replace("    ", "").as_bytes(),
+        ] {
+            let args = Args { salt: Some(files.write("salt", file)), ..files.args(&[NODE], &field(GOOD, "blob")) };
+            assert_eq!(**recover(&args).expect("it opens"), [PASSPHRASE, &salt].concat());
+        }
+    }
+
+    #[test]
+    fn what_is_no_salt_is_refused() {
+        let files = Files::new();
+        let list = |length| "- 1\n".repeat(length);
+        for file in [
+            String::new(),
+            "x".repeat(31),
+            "x".repeat(33),
+            list(32),
+            format!("diskSalt:\n{}", list(31)),
+            format!("diskSalt:\n{}", list(33)),
+            format!("diskSalt:\n{}- 256\n", list(31)),
+            format!("diskSalt:\n{}- -1\n", list(31)),
+            format!("diskSalt:\n{}other: 1\n", list(32)),
+            format!("nodeId:\n{}", list(32)),
+        ] {
+            let salt = Some(files.write("salt", file.as_bytes()));
+            let shown = shown(&Args { salt, ..files.args(&[NODE], &field(GOOD, "blob")) });
+            assert!(shown.contains("encryption-salt.yaml"), "{file:?}: {shown}");
+        }
+        let salt = Some(files.write("salt", &[b' '; 5000]));
+        assert!(shown(&Args { salt, ..files.args(&[NODE], b"-") }).contains("longer than 4096"));
     }
 
     #[test]

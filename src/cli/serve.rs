@@ -1,6 +1,7 @@
 //! `nightlatch serve`: the server itself.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +10,13 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, check, exit};
+use crate::audit;
 use crate::clock::HostClock;
 use crate::config::{self, LogLevel};
+use crate::credential;
 use crate::daemon::open::OpenError;
 use crate::daemon::{Server, SocketError, Sockets, logging};
+use crate::state;
 
 /// Answer nodes, and ask people first
 #[derive(Debug, Parser)]
@@ -79,7 +83,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 /// Resolves when somebody wants the server to stop.
 fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(exit::SOFTWARE, "cannot wait for signals").because(&error);
+    let failed = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot wait for signals").because(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     Ok(async move {
@@ -108,12 +112,51 @@ fn socket_failure(error: &SocketError) -> Failure {
 }
 
 fn open_failure(error: &OpenError) -> Failure {
-    let failure = |code| Failure::new(code, error.to_string()).because(error);
+    let (code, hint) = match error {
+        OpenError::Audit { source, .. } => (audit_code(source), source.hint().to_owned()),
+        OpenError::Key { source, .. } => (key_code(source), source.hint()),
+        OpenError::NoSealingKey => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
+        OpenError::State { source, .. } => (state_code(source), source.hint().to_owned()),
+    };
+    Failure::new(code, error.to_string()).because(error).hint(hint)
+}
+
+fn key_code(error: &credential::Error) -> u8 {
     match error {
-        OpenError::Audit { .. } => failure(exit::IO)
-            .hint("without its audit log the server releases nothing; mend the disk, or move the file aside"),
-        OpenError::Key { source, .. } => failure(exit::NO_INPUT).hint(source.hint()),
-        OpenError::NoSealingKey => failure(exit::CONFIG).hint("set seals = true for one [[key]]"),
-        OpenError::State { source, .. } => failure(exit::CONFIG).hint(source.hint()),
+        credential::Error::Missing { .. } | credential::Error::NoDirectory { .. } => exit::NO_INPUT,
+        credential::Error::Name { .. } => exit::CONFIG,
+        credential::Error::NotAFile { .. } | credential::Error::Weak { .. } | credential::Error::WrongLength { .. } => {
+            exit::DATA
+        }
+        credential::Error::TooOpen { .. } => exit::NO_PERMISSION,
+        credential::Error::Unreadable { source, .. } => io_code(source),
+    }
+}
+
+fn state_code(error: &state::Error) -> u8 {
+    match error {
+        state::Error::Absent(_) => exit::NO_INPUT,
+        state::Error::Exists(_) => exit::CANNOT_CREATE,
+        state::Error::Exposed { .. } => exit::NO_PERMISSION,
+        state::Error::InUse(_) => exit::TEMPORARY,
+        state::Error::Io { source, .. } => io_code(source),
+        state::Error::Unreadable { source: state::Unreadable::Foreign { .. }, .. } => exit::CONFIG,
+        state::Error::NotAFile(_) | state::Error::Unreadable { .. } | state::Error::Unwritable(_) => exit::DATA,
+    }
+}
+
+fn audit_code(error: &audit::file::Error) -> u8 {
+    match error {
+        audit::file::Error::InUse(_) => exit::TEMPORARY,
+        audit::file::Error::Io { source, .. } => io_code(source),
+        _ => exit::DATA,
+    }
+}
+
+fn io_code(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
+        io::ErrorKind::NotFound => exit::NO_INPUT,
+        _ => exit::IO,
     }
 }

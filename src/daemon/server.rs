@@ -180,6 +180,7 @@ impl Server {
         calls.close();
         let drained = tokio::time::timeout(DRAIN, async {
             calls.wait().await;
+            self.gate.drain().await;
             nodes.await
         })
         .await;

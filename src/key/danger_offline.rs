@@ -12,6 +12,12 @@ pub fn key_id(key: &KeyBytes) -> KeyId {
     derivation::key_id(key)
 }
 
+/// KEKs that `kek` derives, which may err.
+#[cfg(test)]
+pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Keks {
+    Keks::danger_without_approval(node, &[], derivation::key_id(key), kek)
+}
+
 /// The KEKs of `node`, and of the identifiers that it had before, under `key`.
 #[must_use]
 pub fn keks(key: &KeyBytes, node: &NodeUuid, formerly: &[NodeUuid]) -> Keks {

@@ -1,4 +1,8 @@
 //! HKDF as docs/spec/sealed-blob.md uses it: every derived value comes from here.
+//!
+//! What this module holds is wiped, and so is the state of the hash. The crates below it still leave the padded key of
+//! HMAC and its last block of output on the stack, where later calls write over them. HKDF of our own over the same HMAC
+//! would leave the key there all the same, so the specification says it instead.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -15,7 +19,7 @@ pub(crate) const PROTOCOL: &str = "sidero.kms";
 /// `x` with its length as one byte before it. Every `x` here is shorter than 256 bytes: labels and the protocol are
 /// constants, an identifier has at most 64 bytes, an address 16.
 pub(crate) fn length_prefixed(x: &[u8]) -> Vec<u8> {
-    debug_assert!(x.len() <= usize::from(u8::MAX));
+    assert!(x.len() <= usize::from(u8::MAX), "a length is one byte");
     let mut bytes = Vec::with_capacity(1 + x.len());
     bytes.push(u8::try_from(x.len()).unwrap_or(u8::MAX));
     bytes.extend_from_slice(x);

@@ -36,6 +36,7 @@ impl Kek {
 #[derive(Debug)]
 pub struct Keks {
     own: Kek,
+    own_anew: Kek,
     former: Vec<Kek>,
 }
 
@@ -67,13 +68,19 @@ impl Keks {
         kek: &mut dyn FnMut(&NodeUuid) -> KeyBytes,
     ) -> Self {
         let mut of = |node: &NodeUuid| Kek { key_id, node: node.clone(), secret: kek(node) };
-        Self { own: of(own), former: former.iter().map(of).collect() }
+        Self { own: of(own), own_anew: of(own), former: former.iter().map(of).collect() }
     }
 
     /// The node's own, the only one that seals.
     #[must_use]
     pub fn own(&self) -> &Kek {
         &self.own
+    }
+
+    /// The node's own, derived a second time: what opens a new blob again, so that a KEK which was derived wrongly or
+    /// changed in memory seals nothing that is then handed out.
+    pub(crate) fn own_anew(&self) -> &Kek {
+        &self.own_anew
     }
 
     /// All of them, the node's own first.

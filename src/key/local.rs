@@ -1,10 +1,13 @@
 //! A key that this process holds: 32 bytes from a credential.
 
-use super::{Keks, KeyId, PendingKeks, Source, derivation};
+use super::{Keks, KeyId, PendingKeks, Source, SourceNumber, Unavailable, derivation};
 use crate::approval::gate::Approved;
 use crate::secret::KeyBytes;
 
 /// 32 random bytes in memory. They are wiped when this is dropped.
+///
+/// A bit of them that flips is a bit that a restart flips back: whatever was sealed in between would be lost. So there
+/// are no KEKs unless the key still has the id that it began with.
 #[derive(Debug)]
 pub struct LocalKey {
     id: KeyId,
@@ -20,11 +23,34 @@ impl LocalKey {
 }
 
 impl Source for LocalKey {
+    fn number(&self) -> SourceNumber {
+        SourceNumber::Credential
+    }
+
     fn id(&self) -> KeyId {
         self.id
     }
 
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a> {
-        Box::pin(async move { Ok(Keks::derive(approved, self.id, |node| derivation::kek(&self.key, node))) })
+        Box::pin(async move {
+            let keks = Keks::derive(approved, self.id, |node| derivation::kek(&self.key, node));
+            // Last, so that a key which changed while they were derived is noticed as well.
+            if derivation::key_id(&self.key) == self.id { Ok(keks) } else { Err(Unavailable::Damaged(self.id)) }
+        })
+    }
+}
+
+#[cfg(test)]
+impl LocalKey {
+    /// Changes one bit of the key, as faulty memory does.
+    pub(super) fn damage_for_test(&mut self, bit: usize) {
+        let damaged = KeyBytes::try_fill(|key| {
+            key.copy_from_slice(self.key.expose());
+            key[bit / 8] ^= 1 << (bit % 8);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        match damaged {
+            Ok(key) => self.key = key,
+        }
     }
 }

@@ -143,8 +143,8 @@ pub struct Admission {
     networks: Vec<IpNet>,
     nodes: HashMap<NodeUuid, ListedNode>,
     uuid_policy: UuidPolicy,
-    /// Nodes at their listed addresses: never more than there are nodes, so nobody can crowd them out.
-    listed: Mutex<RateLimit<NodeUuid>>,
+    /// Nodes at their listed addresses: never more than those, so that nobody else can crowd them out.
+    listed: Mutex<RateLimit<(NodeUuid, IpNet)>>,
     elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
     strangers: Mutex<RateLimit<IpNet>>,
 }
@@ -203,7 +203,8 @@ impl Admission {
         };
         let origin = node.origin(&peer);
         let in_time = match origin {
-            Origin::Listed => lock(&self.listed).admit(now, node.uuid.clone()),
+            // One for each address of a listed network: a neighbour in it does not use up the node's turn.
+            Origin::Listed => lock(&self.listed).admit(now, (node.uuid.clone(), peer.network())),
             _ => lock(&self.elsewhere).admit(now, (node.uuid.clone(), origin)),
         };
         if !in_time {
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!(admitted("192.0.2.50"), 20, "another address in the node's name");
         assert_eq!(admitted("192.0.2.51"), 20, "and one more, which is another peer");
         assert_eq!(admitted("192.0.2.11"), 20, "take nothing from the node");
-        assert_eq!(admitted("192.0.2.12"), 0, "whose addresses are one peer");
+        assert_eq!(admitted("192.0.2.12"), 20, "at none of its addresses");
         assert_eq!(ask(&admission, CP_1, "192.0.2.11"), Err(NotAdmitted::TooMany));
     }
 

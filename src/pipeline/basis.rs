@@ -36,6 +36,10 @@ impl Basis {
         }
     }
 
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     pub(super) fn release(&self, outcome: &Outcome, at: Now) -> Release {
         Release {
             node: ListedNode::clone(&self.node),

@@ -8,13 +8,12 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::key::derivation::{self, PROTOCOL, length_prefixed};
-use crate::key::{Kek, Keks, KeyId};
+use crate::key::{Kek, Keks, KeyId, SourceNumber};
 use crate::request::{BlobLength, NodeUuid, SealedBlob};
 use crate::secret::{KeyBytes, MAX_PLAINTEXT_LEN, Plaintext};
 
 const MAGIC: &[u8; 7] = b"\x89NLATCH";
 const VERSION: u8 = 1;
-const SOURCE_CREDENTIAL: u8 = 1;
 const FLAG_ADDRESS_BOUND: u8 = 0x01;
 
 const WRAP_NONCE_LEN: usize = 24;
@@ -110,6 +109,7 @@ impl Failed {
 #[derive(Debug)]
 pub struct Envelope<'a> {
     bytes: &'a [u8],
+    source: SourceNumber,
     flags: u8,
     key_id: KeyId,
     wrap_nonce: &'a [u8; WRAP_NONCE_LEN],
@@ -133,9 +133,7 @@ impl<'a> Envelope<'a> {
             return Err(Failed::Version(version));
         }
         let (&source, rest) = rest.split_first().ok_or_else(length)?;
-        if source != SOURCE_CREDENTIAL {
-            return Err(Failed::Source(source));
-        }
+        let source = SourceNumber::from_byte(source).ok_or(Failed::Source(source))?;
         let (&flags, rest) = rest.split_first().ok_or_else(length)?;
         if flags & !FLAG_ADDRESS_BOUND != 0 {
             return Err(Failed::Flags(flags));
@@ -149,7 +147,13 @@ impl<'a> Envelope<'a> {
         let (wrapped_dek, rest) = rest.split_first_chunk().ok_or_else(length)?;
         let (dek_commitment, data) = rest.split_first_chunk().ok_or_else(length)?;
         let key_id = KeyId::from_bytes(key_id);
-        Ok(Self { bytes, flags, key_id, wrap_nonce, kek_commitment, wrapped_dek, dek_commitment, data })
+        Ok(Self { bytes, source, flags, key_id, wrap_nonce, kek_commitment, wrapped_dek, dek_commitment, data })
+    }
+
+    /// Where it claims that its KEK comes from.
+    #[must_use]
+    pub fn source(&self) -> SourceNumber {
+        self.source
     }
 
     /// The key that it claims to be sealed under.
@@ -234,17 +238,32 @@ fn open_with<'a>(
     Ok(Opened { plaintext: envelope.open(kek, address)?, kek })
 }
 
-/// Seals `plaintext` under `kek`, bound to `address` when there is one, and opens the blob again before it returns it.
+/// Seals `plaintext` under the node's own KEK, bound to `address` when there is one, and opens the blob again, with
+/// that KEK derived anew, before it returns it.
 ///
 /// # Errors
 /// [`Failed::Random`] when there are no random numbers; [`Failed::NotReopened`] when memory or the processor erred.
-pub fn seal(kek: &Kek, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
-    let dek = KeyBytes::try_fill(|dek| getrandom::fill(dek)).map_err(Failed::Random)?;
-    let mut wrap_nonce = [0; WRAP_NONCE_LEN];
-    getrandom::fill(&mut wrap_nonce).map_err(Failed::Random)?;
-    let blob = seal_with(kek, address, plaintext, &dek, &wrap_nonce)?;
-    reopen(kek, address, plaintext, &blob)?;
+pub fn seal(keks: &Keks, address: Option<IpAddr>, plaintext: &Plaintext) -> Result<SealedBlob, Failed> {
+    let fresh = KeyBytes::try_fill(|fresh| getrandom::fill(fresh)).map_err(Failed::Random)?;
+    let (dek, wrap_nonce) = hedged(keks.own(), address, plaintext, &fresh);
+    let blob = seal_with(keks.own(), address, plaintext, &dek, &wrap_nonce)?;
+    reopen(keks.own_anew(), address, plaintext, &blob)?;
     Ok(blob)
+}
+
+/// A DEK and a wrap nonce that are new because of `fresh`, and that differ for what differs even if `fresh` does not: a
+/// virtual machine that was cloned may see the same random numbers twice. Both of them, as a new DEK would otherwise be
+/// wrapped under a nonce that another one was.
+fn hedged(
+    kek: &Kek,
+    address: Option<IpAddr>,
+    plaintext: &Plaintext,
+    fresh: &KeyBytes,
+) -> (KeyBytes, [u8; WRAP_NONCE_LEN]) {
+    let input = Zeroizing::new([&fresh.expose()[..], &context(kek.node(), address), plaintext.expose()].concat());
+    let dek = derivation::secret(kek.secret(), "nightlatch sealed blob 1: DEK", &input);
+    let wrap_nonce = derivation::public(kek.secret(), "nightlatch sealed blob 1: wrap nonce", &input);
+    (dek, wrap_nonce)
 }
 
 /// Opens a new blob as a later Unseal will. A seal that cannot be unsealed is a lost disk.
@@ -268,7 +287,7 @@ fn seal_with(
     // All the room at once: a vector that grows would leave copies behind that are not wiped.
     let mut blob = Vec::with_capacity(MAX_LEN);
     blob.extend_from_slice(MAGIC);
-    blob.extend_from_slice(&[VERSION, SOURCE_CREDENTIAL, flags]);
+    blob.extend_from_slice(&[VERSION, SourceNumber::Credential.as_byte(), flags]);
     blob.extend_from_slice(kek.key_id().as_bytes());
     blob.extend_from_slice(wrap_nonce);
     blob.extend_from_slice(&kek_commitment(kek));

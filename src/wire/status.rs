@@ -28,7 +28,8 @@ pub fn of(refusal: &Refusal) -> Status {
         Refusal::NotApproved(NotApproved::NoRandomness | NotApproved::Unrecorded(_)) | Refusal::Unrecorded(_) => {
             (Code::Unavailable, "this cannot be recorded now, try again later")
         }
-        Refusal::Failed(Failed::Encryption | Failed::NotReopened | Failed::OtherCall | Failed::Random(_)) => {
+        Refusal::NoKey(key::Unavailable::Damaged(_))
+        | Refusal::Failed(Failed::Encryption | Failed::NotReopened | Failed::OtherCall | Failed::Random(_)) => {
             (Code::Unavailable, "this cannot be sealed or opened now, try again later")
         }
         Refusal::NoKey(key::Unavailable::UnknownKey(_)) | Refusal::Failed(_) => {
@@ -62,4 +63,24 @@ pub fn no_peer() -> Status {
 pub fn broken(panic: &tokio::task::JoinError) -> Status {
     tracing::error!(cancelled = panic.is_cancelled(), "call broken");
     Status::internal("internal error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{KeyId, Unavailable};
+
+    #[test]
+    fn a_node_asks_again_for_what_the_server_cannot_do_now() {
+        let id = KeyId::from_bytes([7; KeyId::LEN]);
+        for (unavailable, code) in
+            [(Unavailable::Damaged(id), Code::Unavailable), (Unavailable::UnknownKey(id), Code::InvalidArgument)]
+        {
+            let status = of(&Refusal::NoKey(unavailable));
+            assert_eq!(status.code(), code);
+            assert!(!status.message().contains(&id.to_string()), "{}", status.message());
+        }
+        assert_eq!(of(&Refusal::Failed(Failed::NotReopened)).code(), Code::Unavailable);
+        assert_eq!(of(&Refusal::Failed(Failed::Data)).code(), Code::InvalidArgument);
+    }
 }

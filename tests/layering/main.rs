@@ -82,7 +82,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         module: "cli",
-        uses: &["config", "credential", "daemon", "key", "request", "seal", "secret", "wire", API],
+        uses: &["audit", "config", "credential", "daemon", "key", "request", "seal", "secret", "wire", API],
         beyond: &[
             ("clock", "people are told how long ago things were, and the composition root is given the host's clock"),
             ("state", "init makes the state that serve refuses to start without"),

@@ -134,7 +134,7 @@ impl House {
         let mut key = fs::OpenOptions::new();
         key.write(true).create_new(true).mode(0o600);
         let mut key = key.open(directory.path().join("key")).expect("a key file");
-        key.write_all(&[0x5A; 32]).expect("a key");
+        key.write_all(&(0..32).collect::<Vec<u8>>()).expect("a key");
         let config = Self::config(&directory, rules);
         drop(Store::create(&config.state_directory, config.installation).expect("a state"));
         let clock = Arc::new(PausedClock::new());

@@ -79,7 +79,7 @@ async fn strangers_at_the_host_neither_listen_nor_vote() {
         let mut stranger = house.person(uid).await;
         assert_eq!(stranger.listen().await.expect_err("a stranger").code(), Code::PermissionDenied);
         for verdict in [v1::Verdict::Approve, v1::Verdict::Deny, v1::Verdict::Block] {
-            let status = stranger.vote(&ask, verdict).await.err().expect("a stranger");
+            let status = stranger.vote(&ask, verdict).await.expect_err("a stranger");
             assert_eq!(status.code(), Code::PermissionDenied);
         }
         assert_eq!(stranger.block_node("cp-1").await.expect_err("a stranger").code(), Code::PermissionDenied);

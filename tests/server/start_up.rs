@@ -67,6 +67,13 @@ fn key_of_a_wrong_length() {
 }
 
 #[test]
+fn key_that_was_never_filled() {
+    let installation = Installation::new();
+    fs::write(installation.key(), [0; 32]).expect("our file");
+    assert_refused(&serve(&installation), &[65]);
+}
+
+#[test]
 fn missing_key() {
     let installation = Installation::new();
     fs::remove_file(installation.key()).expect("keygen made it");

@@ -5,8 +5,8 @@ Needs `cryptography` (HKDF, ChaCha20-Poly1305) and `pynacl` (XChaCha20-Poly1305)
 """
 
 import pathlib
+import re
 import struct
-import uuid as uuids
 from ipaddress import ip_address
 
 from cryptography.hazmat.primitives import hashes
@@ -44,11 +44,13 @@ def hkdf(key, info, length=32):
 
 
 def canonical(claim):
-    hyphens = claim.lower().removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
-    try:
-        return str(uuids.UUID(hyphens)).encode() if len(claim) in (32, 36, 38, 45) else claim.encode()
-    except ValueError:
+    hyphenated = "[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+    spellings = f"({hyphenated})|([0-9A-F]{{32}})|\\{{({hyphenated})\\}}|urn:uuid:({hyphenated})"
+    match = re.fullmatch(spellings, claim, re.ASCII | re.IGNORECASE)
+    if match is None:
         return claim.encode()
+    digits = match[match.lastindex].replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).encode()
 
 
 def packed(address):
@@ -58,16 +60,16 @@ def packed(address):
     return (getattr(parsed, "ipv4_mapped", None) or parsed).packed
 
 
-def context(node, address=None):
-    return lp(PROTOCOL) + lp(canonical(node)) + lp(packed(address))
+def context(node, address=None, protocol=PROTOCOL):
+    return lp(protocol) + lp(canonical(node)) + lp(packed(address))
 
 
 def key_id(key):
     return hkdf(key, lp(b"nightlatch credential 1: key id"), 8)
 
 
-def kek(key, node):
-    return hkdf(key, lp(b"nightlatch credential 1: KEK") + lp(PROTOCOL) + lp(canonical(node)))
+def kek(key, node, protocol=PROTOCOL):
+    return hkdf(key, lp(b"nightlatch credential 1: KEK") + lp(protocol) + lp(canonical(node)))
 
 
 def encryption_key(key, which):
@@ -78,14 +80,15 @@ def commitment(key, which):
     return hkdf(key, lp(b"nightlatch sealed blob 1: " + which + b" commitment"))
 
 
-def seal(secret=SECRET, key=KEY, node=CP_1, address=None, dek=DEK, nonce=NONCE, **forged):
+def seal(secret=SECRET, key=KEY, node=CP_1, address=None, dek=DEK, nonce=NONCE, protocol=PROTOCOL, **forged):
     """Seals; `forged` replaces fields, as somebody who has the key could."""
-    bound = context(node, address)
+    bound = context(node, address, protocol)
+    node_kek = kek(key, node, protocol)
     blob = forged.get("magic", MAGIC) + bytes([forged.get("version", 1), forged.get("source", 1)])
     blob += bytes([forged.get("flags", 0 if address is None else 1)])
     blob += forged.get("key_id", key_id(key)) + nonce
-    blob += forged.get("kek_commitment", commitment(kek(key, node), b"KEK"))
-    wrapped = xchacha_encrypt(dek, bound + blob, nonce, encryption_key(kek(key, node), b"KEK"))
+    blob += forged.get("kek_commitment", commitment(node_kek, b"KEK"))
+    wrapped = xchacha_encrypt(dek, bound + blob, nonce, encryption_key(node_kek, b"KEK"))
     blob += forged.get("wrapped_dek", wrapped)
     blob += forged.get("dek_commitment", commitment(dek, b"DEK"))
     data = ChaCha20Poly1305(encryption_key(dek, b"DEK")).encrypt(bytes(12), secret, bound + blob)
@@ -193,8 +196,23 @@ def vectors():
     for name, claim in {
         "upper-case": CP_1.upper(), "no-hyphens": CP_1.replace("-", ""), "braces": "{" + CP_1 + "}",
         "urn": "urn:uuid:" + CP_1, "urn-upper-case": "URN:UUID:" + CP_1.upper(),
+        "urn-mixed-case": "Urn:Uuid:" + CP_1.replace("4c4c", "4C4c"), "no-hyphens-upper-case": CP_1.replace("-", "").upper(),
+        "braces-upper-case": "{" + CP_1.upper() + "}",
     }.items():
         yield opened(f"good-uuid-{name}", "every spelling of a UUID is one node", good, node=claim)
+    upper = CP_1.upper()
+    simple = upper.replace("-", "")
+    for name, claim in {
+        "hyphen-misplaced": "4C4C454-40042-3510-8051-B4C04F4E3632", "hyphen-missing": upper[:23] + upper[24:],
+        "hyphen-added": upper[:30] + "-" + upper[30:], "not-hexadecimal": upper[:-1] + "G", "digit-missing": upper[:-1],
+        "digit-added": upper + "0", "no-hyphens-digit-missing": simple[:-1], "braces-no-hyphens": "{" + simple + "}",
+        "brace-not-closed": "{" + upper, "brace-not-opened": upper + "}", "parentheses": "(" + upper + ")",
+        "urn-no-hyphens": "urn:uuid:" + simple, "urn-braces": "urn:uuid:{" + upper + "}", "braces-urn": "{urn:uuid:" + upper + "}",
+        "urn-missing": "uuid:" + upper,
+    }.items():
+        yield opened(f"stays-raw-{name}", "resembles a UUID, and stays as it is", seal(node=claim), node=claim)
+        yield (f"stays-raw-{name}-other-node", "kek-commitment", "resembles the UUID that it was sealed for",
+               {"node": claim, "blob": good})
     name = "Rack2-Shelf3"
     yield opened("good-not-a-uuid", "an identifier that is no UUID stays as it is", seal(node=name), node=name)
     long = "x" * 64
@@ -218,6 +236,8 @@ def vectors():
 
     # Somebody else's.
     yield "other-node", "kek-commitment", "sealed for cp-1, presented by worker-2", {"node": WORKER_2, "blob": good}
+    yield ("other-protocol", "kek-commitment", "sealed for the same identifier under another protocol",
+           {"blob": seal(protocol=b"sidero.kms.2")})
     yield ("other-node-case", "kek-commitment", "identifiers that are no UUID differ by case",
            {"node": "rack2-shelf3", "blob": seal(node="Rack2-Shelf3")})
     yield ("other-node-commitment-replaced", "wrapped-dek", "the commitment of worker-2 was written over that of cp-1",

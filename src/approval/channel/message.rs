@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nightlatch_approval_api::v1;
 
-use crate::approval::ask::{Ask, ClosedAsk, Event, Notice, NoticeKind, Outcome, Release, Warning};
+use crate::approval::ask::{Ask, ClosedAsk, Event, LiveGrant, Notice, NoticeKind, Outcome, Release, Warning};
 use crate::approval::ledger::act::Answer;
 use crate::peer::standing::{Refusal, RefusalKind};
 use crate::peer::{ListedNode, Origin};
@@ -19,8 +19,13 @@ pub fn event(event: &Event) -> Option<v1::Event> {
         Event::Closed(closed_ask) => v1::event::Event::Closed(closed(closed_ask)),
         Event::Released(released) => v1::event::Event::Release(release(released)),
         Event::Notice(noted) => v1::event::Event::Notice(notice(noted)),
-        // What they lead to is told: a change, an outcome.
-        Event::Voted { .. } | Event::Refused { .. } | Event::Lifted { .. } => return None,
+        Event::Refused { refusal: set, node, .. } => v1::event::Event::Refused(refusal(set, Some(node))),
+        Event::Lifted { refusal: ended, node, by } => v1::event::Event::Lifted(v1::Lifted {
+            refusal: Some(refusal(ended, Some(node))),
+            by: by.vote.approver.to_string(),
+        }),
+        // What it leads to is told: a change, an outcome.
+        Event::Voted { .. } => return None,
     };
     Some(v1::Event { event: Some(event) })
 }
@@ -51,6 +56,7 @@ pub fn ask(ask: &Ask) -> v1::Ask {
         voted: ask.votes.iter().map(|vote| vote.approver.to_string()).collect(),
         last_approved_at_ms: last.map_or(0, |last| last.at.unix_millis()),
         last_approved_by: last.map_or_else(String::new, |last| last.by.to_string()),
+        channels_missing: u32::try_from(ask.requirement.missing_channels(&ask.votes)).unwrap_or(u32::MAX),
     }
 }
 
@@ -71,6 +77,7 @@ pub fn closed(closed: &ClosedAsk) -> v1::Closed {
         channel: by.map_or_else(String::new, |vote| vote.channel.to_string()),
         at_ms: closed.at.unix_millis(),
         for_seconds: whole_seconds(closed.lasts),
+        collectable_for_seconds: whole_seconds(closed.collectable),
     }
 }
 
@@ -112,6 +119,24 @@ pub fn refusal(refusal: &Refusal, listed: Option<&ListedNode>) -> v1::Refusal {
         .into(),
         by: refusal.by.to_string(),
         until_ms: refusal.until.unix_millis(),
+    }
+}
+
+/// A grant.
+#[must_use]
+pub fn grant(grant: &LiveGrant) -> v1::Grant {
+    v1::Grant {
+        ask_id: grant.ask.0.to_vec(),
+        code: grant.code.to_string(),
+        node: Some(node(&grant.node)),
+        address: match grant.origin {
+            Origin::Listed => String::new(),
+            Origin::OtherAddress(network) | Origin::PerAddress(network) => network.to_string(),
+        },
+        operation: operation(grant.operation).into(),
+        by: grant.votes.iter().map(|vote| vote.approver.to_string()).collect(),
+        seconds_left: whole_seconds(grant.left),
+        uses_left: grant.uses_left,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::approval::policy::Vote;
 use crate::clock::Now;
 use crate::peer::standing::{LastApproval, MAX_APPROVALS, Refusal, RefusalKind};
 use crate::peer::{ListedNode, Origin};
+use crate::request::Operation;
 
 /// What a person does.
 #[derive(Debug, Clone)]
@@ -125,6 +126,7 @@ impl Ledger {
                 }
                 ask.votes.push(vote.clone());
                 ask.lease = ask.lease.min(lease.unwrap_or(self.timings.lease));
+                ask.lease_named |= lease.is_some();
                 let decided = ask.requirement.is_met_by(&ask.votes);
                 events.push(voted(decided));
                 if !decided {
@@ -153,14 +155,17 @@ impl Ledger {
 
     fn grant(&mut self, now: Now, id: AskId, vote: &Vote, events: &mut Vec<Event>) -> Answer {
         let lease = self.asks.get(&id).map_or(Duration::ZERO, |ask| ask.lease);
-        let Some(closed) = self.close(id, Outcome::Approved, Some(vote.clone()), now, lease) else {
+        let Some(mut closed) = self.close(id, Outcome::Approved, Some(vote.clone()), now, lease) else {
             return Answer::Unknown;
         };
+        if closed.ask.operation == Operation::Seal && !closed.ask.lease_named {
+            closed.collectable = self.timings.seal_grant_for;
+        }
         let ask = &closed.ask;
         self.grants.push(Grant {
             ask: id,
             code: ask.code,
-            node: ask.node.uuid.clone(),
+            node: ListedNode::clone(&ask.node),
             origin: ask.origin,
             operation: ask.operation,
             votes: ask.votes.clone(),
@@ -168,6 +173,8 @@ impl Ledger {
             until: now.moment.after(lease),
             uses_left: self.timings.uses,
             used: false,
+            given_back: 0,
+            ends_with_lease: ask.lease_named,
             seal_only: false,
             sealed: BTreeSet::new(),
         });
@@ -178,7 +185,23 @@ impl Ledger {
             at: now.wall,
         });
         events.push(Event::Closed(closed.clone()));
+        if ask.operation == Operation::Unseal {
+            self.close_included(ask, vote, now, lease, events);
+        }
         Answer::Decided(Box::new(closed))
+    }
+
+    /// Closes the ask for a seal that a yes to unlocking has answered as well: left open, a second tap would make a
+    /// grant that nobody needs.
+    fn close_included(&mut self, unsealed: &Ask, vote: &Vote, now: Now, lease: Duration, events: &mut Vec<Event>) {
+        let included = self.asks.values().find(|ask| {
+            ask.node.uuid == unsealed.node.uuid
+                && ask.origin == unsealed.origin
+                && ask.requirement.is_met_by(&unsealed.votes)
+        });
+        if let Some(id) = included.map(|ask| ask.id) {
+            events.extend(self.close(id, Outcome::Approved, Some(vote.clone()), now, lease).map(Event::Closed));
+        }
     }
 
     fn remember_approval(&mut self, approval: LastApproval) {
@@ -212,9 +235,18 @@ impl Ledger {
         if self.refusals().filter(|other| !same(other)).count() >= MAX_REFUSALS {
             return None;
         }
-        self.refusals.retain(|bound| !same(&bound.refusal));
-        self.refusals.push(Bound { refusal: refusal.clone(), ends: now.moment.after(lasts) });
-        self.grants.retain(|grant| grant.node != node.uuid || origin.is_some_and(|origin| origin != grant.origin));
+        let ends = now.moment.after(lasts);
+        let longer = self.refusals.iter().find(|bound| same(&bound.refusal) && bound.ends > ends);
+        let (refusal, lasts) = match longer.cloned() {
+            // Whoever says no again does not mean to shorten what was said before.
+            Some(bound) => (bound.refusal, now.moment.until(bound.ends)),
+            None => {
+                self.refusals.retain(|bound| !same(&bound.refusal));
+                self.refusals.push(Bound { refusal: refusal.clone(), ends });
+                (refusal, lasts)
+            }
+        };
+        self.grants.retain(|grant| grant.node.uuid != node.uuid || origin.is_some_and(|origin| origin != grant.origin));
         events.push(Event::Refused { refusal: refusal.clone(), node: ListedNode::clone(node), ask });
         let bound: Vec<AskId> =
             self.asks.values().filter(|ask| refusal.binds(&ask.node, ask.origin)).map(|ask| ask.id).collect();

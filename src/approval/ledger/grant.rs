@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use crate::approval::ask::{AskId, Call, GrantTerms, MatchCode, Terms};
 use crate::approval::policy::{Rule, Vote};
 use crate::clock::Moment;
-use crate::peer::Origin;
-use crate::request::{Fingerprint, NodeUuid, Operation};
+use crate::peer::{ListedNode, Origin};
+use crate::request::{Fingerprint, Operation};
+
+/// Uses that one grant gets back for what could not be sealed or opened.
+const MAX_GIVEN_BACK: u32 = 256;
 
 /// A permission bounded in time and uses.
 #[derive(Debug, Clone)]
 pub(super) struct Grant {
     pub(super) ask: AskId,
     pub(super) code: MatchCode,
-    pub(super) node: NodeUuid,
+    pub(super) node: ListedNode,
     pub(super) origin: Origin,
     pub(super) operation: Operation,
     pub(super) votes: Vec<Vote>,
@@ -22,6 +25,10 @@ pub(super) struct Grant {
     pub(super) uses_left: u32,
     /// Whether it served any release yet.
     pub(super) used: bool,
+    /// Uses that came back, since what they were spent on could not be sealed or opened.
+    pub(super) given_back: u32,
+    /// Whether it ends with its lease, also when it is an approved Seal that nobody collected.
+    pub(super) ends_with_lease: bool,
     /// An approved Seal that nobody collected within the lease: it still seals, and does nothing else.
     pub(super) seal_only: bool,
     /// The blobs sealed under it: the only ones that a grant from a Seal unseals.
@@ -38,11 +45,20 @@ impl Grant {
             }
         };
         covers
-            && self.node == call.node.uuid
+            && self.node.uuid == call.node.uuid
             && self.origin == call.origin
             && now < self.until
             && self.uses_left > 0
             && rule.requirement.is_met_by(&self.votes)
+    }
+
+    /// Gives one use back: junk from a neighbour must not use up what the node needs. Not for ever: each try costs a
+    /// record.
+    pub(super) fn give_back(&mut self) {
+        if self.given_back < MAX_GIVEN_BACK {
+            self.given_back += 1;
+            self.uses_left = self.uses_left.saturating_add(1);
+        }
     }
 
     pub(super) fn spend(&mut self) -> Terms {

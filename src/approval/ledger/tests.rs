@@ -86,7 +86,7 @@ impl Bench {
     }
 
     fn judge_by(&mut self, seconds: u64, call: &Call, rule: &Rule) -> Judgement {
-        self.fresh += 1;
+        self.fresh = self.fresh.wrapping_add(1);
         let fresh = Fresh { id: AskId([self.fresh; 16]), code: u16::from(self.fresh) };
         self.ledger.judge(at(seconds), call, rule, fresh).0
     }
@@ -467,6 +467,26 @@ fn each_listed_node_has_room_whatever_others_do() {
 }
 
 #[test]
+fn nodes_without_addresses_that_share_a_network_all_get_their_prompt() {
+    let mut bench = Bench::new();
+    for name in ["w-1", "w-2", "w-3", "w-4", "w-5"] {
+        bench.ask(0, &from_address(call(name, Operation::Unseal, 1), 1));
+    }
+}
+
+#[test]
+fn where_a_node_was_approved_before_it_always_has_room() {
+    let mut bench = Bench::new();
+    let ask = bench.ask(0, &from_address(unseal(1), 90));
+    bench.approve(1, ask);
+    for last in [66, 67, 68] {
+        bench.judge(700, &from_address(unseal(1), last));
+    }
+    assert_eq!(bench.ledger.asks().len(), MAX_SHARED_ASKS_PER_NODE);
+    bench.ask(701, &from_address(unseal(1), 90));
+}
+
+#[test]
 fn at_most_two_shared_asks_per_node_and_per_address() {
     let mut bench = Bench::new();
     for last in 1..=5 {
@@ -475,7 +495,9 @@ fn at_most_two_shared_asks_per_node_and_per_address() {
     assert_eq!(bench.ledger.asks().len(), MAX_SHARED_ASKS_PER_NODE);
     let mut bench = Bench::new();
     for name in ["w-1", "w-2", "w-3", "w-4"] {
-        bench.judge(0, &from_address(call(name, Operation::Unseal, 1), 1));
+        let mut stray = from_address(call(name, Operation::Unseal, 1), 1);
+        stray.origin = Origin::OtherAddress(stray.peer.network());
+        bench.judge(0, &stray);
     }
     assert_eq!(bench.ledger.asks().len(), MAX_SHARED_ASKS_PER_NETWORK);
 }
@@ -503,6 +525,83 @@ fn warnings_say_what_is_unusual() {
     assert_eq!(bench.ledger.asks()[0].warnings, [Warning::NewAddress, Warning::OtherAddress, Warning::SecondAddress]);
     bench.ask(4000, &unseal(1));
     assert_eq!(bench.ledger.asks()[0].warnings, [], "known, and the other address was an hour ago");
+}
+
+#[test]
+fn who_asks_first_has_no_cleaner_prompt() {
+    let mut bench = Bench::new();
+    bench.ask(0, &from_address(unseal(1), 66));
+    bench.ask(1, &unseal(1));
+    assert!(bench.ledger.asks().iter().all(|ask| ask.warnings.contains(&Warning::SecondAddress)));
+}
+
+#[test]
+fn junk_from_a_neighbour_does_not_use_up_a_grant() {
+    let mut bench = Bench::new();
+    let ask = bench.ask(0, &unseal(1));
+    bench.approve(0, ask);
+    for junk in 0..100 {
+        let Judgement::Approved(terms) = bench.judge(1, &unseal(junk)) else { panic!("approved") };
+        bench.ledger.give_back(&terms);
+    }
+    assert_eq!((0..40).filter(|_| bench.is_released(2, &unseal(1))).count(), 32);
+    let ask = bench.ask(3, &unseal(1));
+    bench.approve(3, ask);
+    let endless = (0..1_000).take_while(|_| match bench.judge(4, &unseal(1)) {
+        Judgement::Approved(terms) => {
+            bench.ledger.give_back(&terms);
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(endless.count(), 32 + 256, "but not for ever");
+}
+
+#[test]
+fn a_seal_approved_for_a_named_time_lasts_no_longer() {
+    let mut bench = Bench::new();
+    let ask = bench.ask(0, &seal());
+    bench.vote(0, ask, "alice", Verdict::Approve(Some(Duration::from_secs(60))));
+    assert!(bench.is_released(59, &seal()));
+    let mut bench = Bench::new();
+    let ask = bench.ask(0, &seal());
+    bench.vote(0, ask, "alice", Verdict::Approve(Some(Duration::from_secs(60))));
+    assert!(!bench.is_released(3600, &seal()));
+}
+
+#[test]
+fn a_yes_to_unlocking_answers_the_open_ask_for_a_seal() {
+    let mut bench = Bench::new();
+    let sealing = bench.ask(0, &seal());
+    let unsealing = bench.ask(1, &unseal(1));
+    bench.approve(2, unsealing);
+    assert!(bench.ledger.asks().is_empty());
+    let Answer::Closed(closed) = bench.approve(3, sealing) else { panic!("closed") };
+    assert_eq!(closed.outcome, Outcome::Approved);
+    assert!(bench.is_released(4, &seal()));
+    assert_eq!(bench.ledger.grants(at(4)).count(), 1);
+}
+
+#[test]
+fn a_shorter_no_does_not_shorten_a_longer_one() {
+    let mut bench = Bench::new();
+    let block =
+        |seconds| Act::Block { node: node("cp-1"), by: voter("bob", "cli"), lasts: Some(Duration::from_secs(seconds)) };
+    bench.ledger.act(at(0), &block(30 * 24 * 3600));
+    bench.ledger.act(at(1), &block(1));
+    assert_eq!(bench.judge(100_000, &unseal(1)), Judgement::Refused(Reason::Blocked));
+}
+
+#[test]
+fn an_ask_that_is_being_answered_does_not_expire() {
+    let mut bench = Bench::new();
+    let ask = bench.ask(0, &unseal(1));
+    let act = Act::Vote { ask, by: voter("alice", "cli"), verdict: Verdict::Block(None) };
+    bench.ledger.set_answering(Some(&act));
+    assert!(bench.ledger.expire(at(601)).is_empty());
+    assert!(matches!(bench.ledger.act(at(599), &act).0, Answer::Decided(_)));
+    bench.ledger.set_answering(None);
+    assert_eq!(bench.judge(602, &unseal(1)), Judgement::Refused(Reason::Blocked));
 }
 
 #[test]

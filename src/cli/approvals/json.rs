@@ -15,6 +15,8 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
         "server_version": snapshot.server_version,
         "asks": snapshot.asks.iter().map(ask).collect::<Vec<_>>(),
         "refusals": snapshot.refusals.iter().map(held).collect::<Vec<_>>(),
+        "grants": snapshot.grants.iter().map(grant).collect::<Vec<_>>(),
+        "closed": snapshot.closed.iter().map(closed).collect::<Vec<_>>(),
     })
 }
 
@@ -24,6 +26,10 @@ pub(super) fn event(event: &Event) -> Value {
         Event::Opened(opened) => json!({ "event": "opened", "ask": ask(opened) }),
         Event::Changed(changed) => json!({ "event": "changed", "ask": ask(changed) }),
         Event::Closed(closed_ask) => json!({ "event": "closed", "closed": closed(closed_ask) }),
+        Event::Refused(refused) => json!({ "event": "refused", "refusal": held(refused) }),
+        Event::Lifted(lifted) => {
+            json!({ "event": "lifted", "refusal": lifted.refusal.as_ref().map(held), "by": lifted.by })
+        }
         Event::Release(release) => json!({
             "event": "release",
             "ask_id": hex(&release.ask_id),
@@ -103,6 +109,7 @@ fn ask(ask: &v1::Ask) -> Value {
             v1::Warning::Unspecified => "unknown",
         }).collect::<Vec<_>>(),
         "votes_missing": ask.votes_missing,
+        "channels_missing": ask.channels_missing,
         "voted": ask.voted,
         "last_approved_at": (ask.last_approved_at_ms != 0).then(|| time(ask.last_approved_at_ms)),
         "last_approved_by": (ask.last_approved_at_ms != 0).then_some(&ask.last_approved_by),
@@ -123,6 +130,20 @@ fn closed(closed: &v1::Closed) -> Value {
         "channel": (!closed.channel.is_empty()).then_some(&closed.channel),
         "at": time(closed.at_ms),
         "for_seconds": closed.for_seconds,
+        "collectable_for_seconds": closed.collectable_for_seconds,
+    })
+}
+
+fn grant(grant: &v1::Grant) -> Value {
+    json!({
+        "ask_id": hex(&grant.ask_id),
+        "code": grant.code,
+        "node": node(grant.node.as_ref()),
+        "address": (!grant.address.is_empty()).then_some(&grant.address),
+        "operation": operation(grant.operation()),
+        "by": grant.by,
+        "seconds_left": grant.seconds_left,
+        "uses_left": grant.uses_left,
     })
 }
 

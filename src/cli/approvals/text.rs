@@ -16,9 +16,17 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot, now: i64) -> String {
     }
     match snapshot.asks.as_slice() {
         [] => out.push_str("nothing is open\n"),
-        [first, ..] => {
-            let _ = writeln!(out, "\nanswer with: nightlatch approvals approve {}   (or deny, or block)", first.code);
+        // Only where there is nothing to choose between: whoever copies this line must not be led to the wrong ask.
+        [only] if only.warnings().all(|warning| warning == v1::Warning::NewAddress) => {
+            let _ = writeln!(out, "\nanswer with: nightlatch approvals approve {}   (or deny, or block)", only.code);
         }
+        _ => out.push_str("\nanswer with: nightlatch approvals approve CODE   (or deny, or block)\n"),
+    }
+    if !snapshot.grants.is_empty() {
+        out.push_str("\napproved now:\n");
+    }
+    for live in &snapshot.grants {
+        out.push_str(&grant(live));
     }
     if !snapshot.refusals.is_empty() {
         out.push_str("\ndenied or blocked:\n");
@@ -51,7 +59,7 @@ fn ask(ask: &v1::Ask, now: i64) -> String {
         at => format!("last approved {} ago by {}", ago(at, now), printable(&ask.last_approved_by)),
     });
     if ask.votes_missing > 1 || !ask.voted.is_empty() {
-        facts.push(format!("{} more must approve (yes so far: {})", ask.votes_missing, ask.voted.join(", ")));
+        facts.push(format!("{} (yes so far: {})", missing(ask), printable(&ask.voted.join(", "))));
     }
     let _ = writeln!(out, "      {}", facts.join(" · "));
     for warning in ask.warnings() {
@@ -82,7 +90,12 @@ pub(super) fn event(event: &Event, now: i64) -> String {
     let line = match event {
         Event::Snapshot(again) => return snapshot(again, now),
         Event::Opened(opened) => return format!("{} {}", time(now), ask(opened, now)),
-        Event::Changed(changed) => headline(changed),
+        Event::Changed(changed) => return format!("{} {}", time(now), ask(changed, now)),
+        Event::Refused(refused) => return format!("{} {}", time(now), refusal(refused, now)),
+        Event::Lifted(lifted) => {
+            let node = lifted.refusal.as_ref().and_then(|refusal| refusal.node.as_ref());
+            format!("      {} is not denied or blocked any more, by {}", name(node), printable(&lifted.by))
+        }
         Event::Closed(closed_ask) => closed(closed_ask),
         Event::Release(release) => {
             let did = match release.operation() {
@@ -116,13 +129,18 @@ pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
     let shown = match (response.result(), &response.closed, &response.ask) {
         (v1::VoteResult::Closed, Some(before), _) => {
             let ago = ago(before.at_ms, now);
-            return format!("{}\nthat was {ago} ago; nothing was changed\n", closed(before));
+            let mut said = format!("{}\nthat was {ago} ago; nothing was changed now\n", closed(before));
+            if before.outcome() == v1::Outcome::Approved {
+                let node = before.ask.as_ref().and_then(|ask| ask.node.as_ref());
+                let _ = writeln!(said, "to take it back: nightlatch approvals block {}", name(node));
+            }
+            return said;
         }
         (_, Some(decided), _) => closed(decided),
-        (v1::VoteResult::Repeated, _, Some(ask)) => format!("{}\nyou had approved it before", headline(ask)),
-        (_, _, Some(ask)) => {
-            format!("{}\nyour approval counts; {} more must approve", headline(ask), ask.votes_missing)
+        (v1::VoteResult::Repeated, _, Some(ask)) => {
+            format!("{}\nyou had approved it here before; {}", headline(ask), missing(ask))
         }
+        (_, _, Some(ask)) => format!("{}\nyour approval counts; {}", headline(ask), missing(ask)),
         _ => "done".to_owned(),
     };
     format!("{shown}\n")
@@ -133,6 +151,10 @@ fn closed(closed: &v1::Closed) -> String {
     let by = if closed.by.is_empty() { String::new() } else { format!(" by {}", printable(&closed.by)) };
     let lasts = span(u64::from(closed.for_seconds) * 1000);
     let outcome = match closed.outcome() {
+        v1::Outcome::Approved if closed.collectable_for_seconds > 0 => format!(
+            "approved{by} for {lasts}; the node may collect it for {}",
+            span(u64::from(closed.collectable_for_seconds) * 1000)
+        ),
         v1::Outcome::Approved => format!("approved{by} for {lasts}"),
         v1::Outcome::Denied => format!("denied{by} for {lasts}"),
         v1::Outcome::Blocked => format!("blocked{by} for {lasts}"),
@@ -140,6 +162,32 @@ fn closed(closed: &v1::Closed) -> String {
         v1::Outcome::Unspecified => "closed".to_owned(),
     };
     format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
+}
+
+fn missing(ask: &v1::Ask) -> String {
+    match (ask.votes_missing, ask.channels_missing) {
+        (0, 1) => "it must be approved through one more channel".to_owned(),
+        (0, channels) => format!("it must be approved through {channels} more channels"),
+        (votes, 0 | 1) => format!("{votes} more must approve"),
+        (votes, channels) => format!("{votes} more must approve, through {channels} more channels"),
+    }
+}
+
+fn grant(grant: &v1::Grant) -> String {
+    let what = match grant.operation() {
+        v1::Operation::Seal => "may get a key for a new disk",
+        v1::Operation::Unseal | v1::Operation::Unspecified => "may unlock",
+    };
+    let from = if grant.address.is_empty() { "listed addresses" } else { &grant.address };
+    format!(
+        "{}  {} {what} from {}, {} more times, {} left; by {}\n",
+        grant.code,
+        name(grant.node.as_ref()),
+        printable(from),
+        grant.uses_left,
+        span(u64::from(grant.seconds_left) * 1000),
+        printable(&grant.by.join(", "))
+    )
 }
 
 pub(super) fn refusal(refusal: &v1::Refusal, now: i64) -> String {

@@ -31,7 +31,7 @@ fn blob(bytes: &[u8]) -> SealedBlob {
 }
 
 fn sealed(bytes: &[u8], address: Option<IpAddr>) -> SealedBlob {
-    seal(keks().own(), address, &plaintext(bytes)).expect("it can be sealed")
+    seal(&keks(), address, &plaintext(bytes)).expect("it can be sealed")
 }
 
 fn reason(keks: &Keks, address: Option<IpAddr>, blob: &SealedBlob) -> &'static str {
@@ -56,7 +56,7 @@ proptest! {
         bound in prop::option::of(address()),
     ) {
         let keks = keks_of(key, &node);
-        let blob = seal(keks.own(), bound, &plaintext(&secret)).expect("it can be sealed");
+        let blob = seal(&keks, bound, &plaintext(&secret)).expect("it can be sealed");
         prop_assert_eq!(blob.as_bytes().len(), 170 + secret.len());
         let opened = open(&keks, bound, &blob).expect("it opens");
         prop_assert_eq!(opened.plaintext.expose(), &secret[..]);
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn noise_behind_a_right_header_does_not_open(noise in prop::collection::vec(any::<u8>(), 0..1000)) {
-        let header = [&MAGIC[..], &[VERSION, SOURCE_CREDENTIAL, 0], keks().own().key_id().as_bytes()].concat();
+        let header = [&MAGIC[..], &[VERSION, SourceNumber::Credential.as_byte(), 0], keks().own().key_id().as_bytes()].concat();
         prop_assert_ne!(reason(&keks(), None, &blob(&[header, noise].concat())), "success");
     }
 }
@@ -118,7 +118,7 @@ fn every_length_round_trips() {
     let keks = keks();
     for length in 1..=MAX_PLAINTEXT_LEN {
         let secret: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-        let opened = open(&keks, None, &seal(keks.own(), None, &plaintext(&secret)).expect("sealed"));
+        let opened = open(&keks, None, &seal(&keks, None, &plaintext(&secret)).expect("sealed"));
         assert_eq!(opened.expect("it opens").plaintext.expose(), secret);
     }
 }
@@ -147,6 +147,25 @@ fn two_seals_share_nothing_random() {
 }
 
 #[test]
+fn randomness_that_repeats_gives_another_dek_and_nonce_for_anything_else() {
+    let address = |last| Some(IpAddr::from([192, 0, 2, last]));
+    let cases = [
+        ([1; 32], NODE, None, &b"secret"[..]),
+        ([2; 32], NODE, None, b"secret"),
+        ([1; 32], OTHER_NODE, None, b"secret"),
+        ([1; 32], NODE, address(11), b"secret"),
+        ([1; 32], NODE, address(12), b"secret"),
+        ([1; 32], NODE, None, b"Secret"),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (fresh, node, address, secret) in cases {
+        let (dek, nonce) = hedged(keks_of([7; 32], node).own(), address, &plaintext(secret), &key(fresh));
+        assert!(seen.insert(dek.expose().to_vec()) && seen.insert(nonce.to_vec()), "{node} {address:?}");
+        assert_ne!(dek.expose()[..WRAP_NONCE_LEN], nonce);
+    }
+}
+
+#[test]
 fn a_blob_that_does_not_open_again_is_not_handed_out() {
     let keks = keks();
     let secret = plaintext(b"secret");
@@ -157,6 +176,17 @@ fn a_blob_that_does_not_open_again_is_not_handed_out() {
         let mut bytes = whole.as_bytes().to_vec();
         bytes[at] ^= 0x80;
         assert_eq!(reopen(keks.own(), None, &secret, &blob(&bytes)), Err(Failed::NotReopened), "byte {at}");
+    }
+}
+
+#[test]
+fn a_blob_under_a_kek_that_was_derived_wrongly_is_not_handed_out() {
+    let node = NodeUuid::parse(NODE).expect("an identifier");
+    // One in which a KEK is wrong, and one in which both are right.
+    for (first, expected) in [(8, Err(Failed::NotReopened)), (9, Ok(()))] {
+        let mut derived = [first, 9].map(|byte| key([byte; 32])).into_iter();
+        let keks = danger_offline::keks_for_test(&key([7; 32]), &node, |_| derived.next().expect("twice"));
+        assert_eq!(seal(&keks, None, &plaintext(b"secret")).map(|_| ()), expected);
     }
 }
 
