@@ -162,3 +162,26 @@ async fn bad_requests_are_told_what_is_wrong_with_them() {
     assert_eq!(call(CP_1, vec![1; 20_000]).await, Code::OutOfRange, "longer than any message may be");
     assert_eq!(call(&"x".repeat(10_000), vec![1]).await, Code::InvalidArgument);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_little_time_left_is_not_held_into_it() {
+    let house = House::open();
+    let mut node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
+    // Of the 10 s of the call 6 s are left, and of these the last 5 s belong to the node.
+    node.connect = Duration::from_secs(4);
+    let status = node.unseal(0, &[1; 60]).await.expect_err("not yet");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(!status.message().contains('('), "held for too short a time to change its text: {}", status.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_hear_of_strangers() {
+    let house = House::open();
+    let mut alice = house.person(ALICE).await;
+    alice.listen().await.expect("alice may listen");
+    let stranger = Node::new(&house, "00000000-0000-4000-8000-000000000001", Version::V1_13, &["192.0.2.77"]);
+    assert_eq!(stranger.unseal(0, &[1; 60]).await.expect_err("a stranger").code(), Code::PermissionDenied);
+    alice.catch_up().await;
+    let kinds: Vec<_> = alice.notices.iter().map(v1::Notice::kind).collect();
+    assert_eq!(kinds, [v1::NoticeKind::Strangers]);
+}
