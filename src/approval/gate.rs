@@ -1,6 +1,9 @@
 //! The door: the only file that can make an [`Approved`]. It gives the ledger the time and the randomness, writes down
 //! what the ledger decides before it takes effect, and lets calls wait for people.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -531,6 +534,3 @@ fn draw() -> Result<Fresh, NotApproved> {
     getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
     Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
 }
-
-#[cfg(test)]
-mod tests;

@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(admitted("192.0.2.50"), 20, "another address in the node's name");
         assert_eq!(admitted("192.0.2.51"), 20, "and one more, which is another peer");
         assert_eq!(admitted("192.0.2.11"), 20, "take nothing from the node");
-        assert_eq!(admitted("192.0.2.12"), 20, "and no address of a list takes another's turn");
+        assert_eq!(admitted("192.0.2.12"), 20, "at none of its addresses");
         assert_eq!(ask(&admission, CP_1, "192.0.2.11"), Err(NotAdmitted::TooMany));
     }
 

@@ -162,3 +162,78 @@ async fn bad_requests_are_told_what_is_wrong_with_them() {
     assert_eq!(call(CP_1, vec![1; 20_000]).await, Code::OutOfRange, "longer than any message may be");
     assert_eq!(call(&"x".repeat(10_000), vec![1]).await, Code::InvalidArgument);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_little_time_left_is_not_held_into_it() {
+    let house = House::open();
+    let mut node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
+    // Of the 10 s of the call 6 s are left, and of these the last 5 s belong to the node.
+    node.connect = Duration::from_secs(4);
+    let status = node.unseal(0, &[1; 60]).await.expect_err("not yet");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(!status.message().contains('('), "held for too short a time to change its text: {}", status.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_hear_of_strangers() {
+    let house = House::open();
+    let mut alice = house.person(ALICE).await;
+    alice.listen().await.expect("alice may listen");
+    let stranger = Node::new(&house, "00000000-0000-4000-8000-000000000001", Version::V1_13, &["192.0.2.77"]);
+    assert_eq!(stranger.unseal(0, &[1; 60]).await.expect_err("a stranger").code(), Code::PermissionDenied);
+    alice.catch_up().await;
+    let kinds: Vec<_> = alice.notices.iter().map(v1::Notice::kind).collect();
+    assert_eq!(kinds, [v1::NoticeKind::Strangers]);
+}
+
+/// The records of this event, in their order.
+fn records(house: &House, event: &str) -> Vec<serde_json::Value> {
+    let log = house.audit_log();
+    let records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    records.filter(|record| record["event"] == event).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_says_what_a_release_rests_on() {
+    let house = House::with_rules("seal = \"allow\"");
+    let mut alice = house.person(ALICE).await;
+    alice.listen().await.expect("alice may listen");
+    let node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
+    let blob = node.seal(0, &[7; 32]).await.expect("allowed");
+    let (unsealed, ask) = tokio::join!(node.unseal(0, &blob), async {
+        let ask = alice.asked().await;
+        alice.approve(&ask).await;
+        ask
+    });
+    unsealed.expect("approved");
+    node.unseal(0, &[1; 60]).await.expect_err("no blob of ours");
+    let released = records(&house, "released");
+    let [sealed, unsealed] = released.as_slice() else { panic!("{released:?}") };
+    assert_eq!((&sealed["rule"], &sealed["approvers"]), (&"allow".into(), &serde_json::json!([])));
+    assert!(sealed["ask"].is_null(), "{sealed}");
+    assert_eq!((&unsealed["rule"], &unsealed["approvers"]), (&"ask".into(), &serde_json::json!(["alice"])));
+    assert_eq!(unsealed["ask"]["code"], ask.code.as_str());
+    assert_eq!(unsealed["blob"], sealed["blob"]);
+    let failed = records(&house, "release-failed");
+    let [failed] = failed.as_slice() else { panic!("{failed:?}") };
+    assert!(
+        failed["blob"].as_str().is_some_and(|blob| blob.len() == 32) && failed["blob"] != sealed["blob"],
+        "{failed}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_sums_up_refusals_by_their_reason() {
+    let house = House::open();
+    let mut alice = house.person(ALICE).await;
+    alice.listen().await.expect("alice may listen");
+    let node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
+    let (denied, ask) = tokio::join!(node.unseal(0, &[1; 60]), async {
+        let ask = alice.asked().await;
+        alice.deny(&ask).await
+    });
+    assert_eq!((denied.expect_err("denied").message(), ask), ("denied", v1::VoteResult::Decided));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let refused = records(&house, "refused");
+    assert!(refused.iter().any(|record| record["reason"] == "denied"), "{refused:?}");
+}
