@@ -135,6 +135,17 @@ mod tests {
     fn far_ends_do_not_overflow() {
         assert_eq!(Moment(Duration::MAX).after(Duration::MAX), Moment(Duration::MAX));
         assert_eq!(WallTime(i64::MAX).after(Duration::MAX).unix_millis(), i64::MAX);
-        assert!(!WallTime(i64::MAX).to_string().is_empty());
+    }
+
+    #[test]
+    fn no_wall_time_fails_to_be_shown() {
+        use std::fmt::Write;
+        let (first, last) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        let ends = [i64::MIN, first, last, i64::MAX].into_iter();
+        for millis in ends.flat_map(|end| (-2..=2).map(move |more| end.saturating_add(more))).chain(-2..=2) {
+            let mut text = String::new();
+            write!(text, "{}", WallTime(millis)).expect("it is shown");
+            assert!(text.ends_with('Z') || text.ends_with(" ms"), "{text}");
+        }
     }
 }

@@ -136,7 +136,7 @@ impl Store {
         }
         let mut store = Self { directory, installation, generation: 0 };
         let standing = Standing::default();
-        store.save(&standing)?;
+        store.write(&standing)?;
         Ok((store, standing))
     }
 
@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// [`Error`], each of which says how to go on.
     pub fn open(directory: &Path, installation: Uuid) -> Result<(Self, Standing), Error> {
-        let directory = Directory::lock(directory)?;
+        let mut directory = Directory::lock(directory)?;
         let path = || directory.path().to_path_buf();
         let bytes = match directory.read(MAX_LEN)? {
             Found::Bytes(bytes) => bytes,
@@ -153,6 +153,7 @@ impl Store {
         };
         let (generation, standing) =
             read(&bytes, installation).map_err(|source| Error::Unreadable { path: path(), source })?;
+        directory.reserve(bytes.len());
         Ok((Self { directory, installation, generation: generation.0 }, standing))
     }
 
@@ -162,18 +163,25 @@ impl Store {
         Generation(self.generation)
     }
 
-    /// Saves `standing`. When it returns, that is on the disk.
+    /// Saves `standing`. When it returns, that is on the disk, and space for the next save is kept if it can be had.
     ///
     /// # Errors
     /// [`Error::Unwritable`] when it has too many or too long entries: nothing was written. [`Error::Io`]: whether this
     /// state or the one before is on the disk is open, until the next save settles it.
     pub fn save(&mut self, standing: &Standing) -> Result<Generation, Error> {
+        let length = self.write(standing)?;
+        self.directory.reserve(length);
+        Ok(self.generation())
+    }
+
+    /// Saves `standing`, and returns how many bytes that took.
+    fn write(&mut self, standing: &Standing) -> Result<usize, Error> {
         let generation = Generation(self.generation.checked_add(1).ok_or(Unwritable::TooManySaves)?);
         let bytes = format::write(generation, self.installation, standing)?;
         // Also when saving fails: no two states may ever have one generation.
         self.generation = generation.0;
         self.directory.replace(&bytes)?;
-        Ok(generation)
+        Ok(bytes.len())
     }
 }
 

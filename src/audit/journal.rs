@@ -1,5 +1,5 @@
-//! A copy of every record for the journal, as a tracing event. journald may drop events without saying so: the copy
-//! is for people who watch, never the record.
+//! A copy of every record for the journal, as a tracing event, made when everybody who waits for the record was told.
+//! Events may be lost on the way: the copy is for people who watch, never the record.
 
 use std::error::Error;
 

@@ -259,18 +259,29 @@ impl Flusher {
 
     fn run(mut self) {
         while self.take_waiting() {
-            let mut writer = lock(&self.shared.writer);
-            if !self.synced.is_empty() {
-                let (result, lost) = writer.write_synced(&self.synced);
-                lock(&self.shared.refusals).lost(lost);
-                tell(&mut self.synced, &result);
-            }
-            for waiting in &self.refusals {
-                let lost = writer.write_refusals(waiting);
-                lock(&self.shared.refusals).lost(lost);
-            }
-            tell(&mut self.refusals, &Ok(()));
+            // The journal comes last: nobody waits for it, whatever it does.
+            self.write_all().iter().for_each(copy);
         }
+    }
+
+    /// Writes what was taken over, and tells those who wait.
+    fn write_all(&mut self) -> Vec<Result<Vec<Record>, Unrecorded>> {
+        let mut writer = lock(&self.shared.writer);
+        let mut written = vec![];
+        if !self.synced.is_empty() {
+            let (records, lost) = writer.write_synced(&self.synced);
+            lock(&self.shared.refusals).lost(lost);
+            tell(&mut self.synced, records.as_ref().err());
+            written.push(records);
+        }
+        for waiting in &self.refusals {
+            let (records, lost) = writer.write_refusals(waiting);
+            lock(&self.shared.refusals).lost(lost);
+            written.push(records);
+        }
+        // The refusals themselves are counted as dropped when they were not written.
+        tell(&mut self.refusals, None);
+        written
     }
 
     /// Takes over all that wait. When nothing does, this task has ended.
@@ -298,28 +309,29 @@ impl Drop for Flusher {
     }
 }
 
-fn tell(batch: &mut Vec<Waiting>, result: &Result<(), Unrecorded>) {
+fn tell(batch: &mut Vec<Waiting>, failed: Option<&Unrecorded>) {
     for waiting in batch.drain(..) {
         // An error means that the caller is gone. The record is not.
-        drop(waiting.answer.send(result.clone()));
+        drop(waiting.answer.send(failed.map_or(Ok(()), |error| Err(error.clone()))));
+    }
+}
+
+fn copy(written: &Result<Vec<Record>, Unrecorded>) {
+    match written {
+        Ok(records) => records.iter().for_each(journal::copy),
+        Err(error) => journal::failed(error),
     }
 }
 
 impl Writer {
-    /// Writes and syncs `batch`. Also returns the refusals that were cut off because it failed, or before.
-    fn write_synced(&mut self, batch: &[Waiting]) -> (Result<(), Unrecorded>, Vec<Entry>) {
-        match self.try_write_synced(batch) {
-            Ok(records) => {
-                self.unsynced.clear();
-                records.iter().for_each(journal::copy);
-                (Ok(()), vec![])
-            }
-            Err(error) => {
-                journal::failed(&error);
-                let lost = if self.torn { std::mem::take(&mut self.unsynced) } else { vec![] };
-                (Err(error), lost)
-            }
+    /// Writes and syncs `batch`. Also returns the refusals that are cut off because it failed, or before.
+    fn write_synced(&mut self, batch: &[Waiting]) -> (Result<Vec<Record>, Unrecorded>, Vec<Entry>) {
+        let written = self.try_write_synced(batch);
+        if written.is_ok() {
+            self.unsynced.clear();
         }
+        let lost = if self.torn { std::mem::take(&mut self.unsynced) } else { vec![] };
+        (written, lost)
     }
 
     fn try_write_synced(&mut self, batch: &[Waiting]) -> Result<Vec<Record>, Unrecorded> {
@@ -335,23 +347,19 @@ impl Writer {
         Ok(records)
     }
 
-    /// Writes refusals where there is room to spare, and returns those that were lost.
-    fn write_refusals(&mut self, waiting: &Waiting) -> Vec<Entry> {
-        match self.try_write_refusals(waiting) {
-            Ok(records) => {
-                records.iter().for_each(journal::copy);
-                self.unsynced.extend(waiting.entries.iter().cloned());
-                vec![]
-            }
-            Err(error) => {
-                journal::failed(&error);
-                let mut lost = waiting.entries.clone();
-                if self.torn {
-                    lost.append(&mut self.unsynced);
-                }
-                lost
-            }
+    /// Writes refusals where there is room to spare. Also returns those that were lost.
+    fn write_refusals(&mut self, waiting: &Waiting) -> (Result<Vec<Record>, Unrecorded>, Vec<Entry>) {
+        let written = self.try_write_refusals(waiting);
+        let mut lost = vec![];
+        if written.is_ok() {
+            self.unsynced.extend(waiting.entries.iter().cloned());
+        } else {
+            lost.extend(waiting.entries.iter().cloned());
         }
+        if self.torn {
+            lost.append(&mut self.unsynced);
+        }
+        (written, lost)
     }
 
     fn try_write_refusals(&mut self, waiting: &Waiting) -> Result<Vec<Record>, Unrecorded> {

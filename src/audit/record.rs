@@ -244,7 +244,7 @@ entries! {
 
     /// Calls that got nothing.
     Refused {
-        /// The peer's address.
+        /// The peer's address; `::` when calls from outside the allowed networks came from more than one.
         address: IpAddr,
         /// The identifier claimed, when all of the calls claimed the same.
         node: Option<Name>,

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::record::{Dropped, Entry, Name, Reason, Refused};
 use crate::clock::{Moment, Now, WallTime};
 use crate::request::NodeUuid;
 
-/// Most pairs of address and reason that are counted one by one.
+/// What stands for all addresses that are outside the allowed networks. No call comes from it.
+const ANY_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// Most pairs of address and reason that are counted one by one, besides the calls from outside.
 pub(super) const MAX_PAIRS: usize = 64;
 
 /// Time between two times that they are written.
@@ -26,12 +29,18 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Counts one call.
     pub(super) fn count(&mut self, now: WallTime, address: IpAddr, node: Option<&NodeUuid>, reason: Reason) {
-        let full = self.pairs.len() >= MAX_PAIRS;
-        match self.pairs.entry((address, reason)) {
+        let outside = usize::from(self.pairs.contains_key(&(ANY_ADDRESS, Reason::Network)));
+        let full = reason != Reason::Network && self.pairs.len() - outside >= MAX_PAIRS;
+        // Anybody may call from outside, and from any number of addresses: that is one sum, and takes no pair from others.
+        let counted_as = if reason == Reason::Network { ANY_ADDRESS } else { address };
+        match self.pairs.entry((counted_as, reason)) {
             btree_map::Entry::Occupied(mut entry) => {
                 let sum = entry.get_mut();
                 sum.count = sum.count.saturating_add(1);
                 sum.to = now;
+                if sum.address != address {
+                    sum.address = ANY_ADDRESS;
+                }
                 if sum.node.as_ref().map(Name::as_str) != node.map(NodeUuid::as_str) {
                     sum.node = None;
                 }
@@ -123,14 +132,44 @@ mod tests {
     fn memory_is_bounded_and_the_rest_is_counted() {
         let mut refusals = Refusals::default();
         for number in 0..5000 {
-            refusals.count(at(number.into()), address(number), None, Reason::Network);
+            refusals.count(at(number.into()), address(number), None, Reason::UnknownNode);
         }
-        refusals.count(at(9999), address(3), None, Reason::Network);
+        refusals.count(at(9999), address(3), None, Reason::UnknownNode);
         assert_eq!(refusals.pairs.len(), MAX_PAIRS);
         let taken = refusals.take();
         assert_eq!(taken.len(), MAX_PAIRS + 1);
         let dropped = Dropped { count: 5000 - MAX_PAIRS as u64, from: at(MAX_PAIRS as i64), to: at(4999) };
         assert_eq!(taken.last(), Some(&Entry::from(dropped)));
+    }
+
+    #[test]
+    fn calls_from_outside_are_one_record_whatever_their_addresses() {
+        let mut refusals = Refusals::default();
+        refusals.count(at(1), address(1), None, Reason::Network);
+        refusals.count(at(2), address(1), None, Reason::Network);
+        let sum = |address, count, from, to| {
+            Entry::from(Refused { address, node: None, reason: Reason::Network, count, from: at(from), to: at(to) })
+        };
+        assert_eq!(refusals.take(), [sum(address(1), 2, 1, 2)]);
+        for number in 0..5000 {
+            refusals.count(at(number.into()), address(number), None, Reason::Network);
+            refusals.count(at(number.into()), address(number), None, Reason::UnknownNode);
+        }
+        let taken = refusals.take();
+        assert_eq!(taken.len(), MAX_PAIRS + 2, "it takes no pair from others");
+        assert!(taken.contains(&sum(ANY_ADDRESS, 5000, 0, 4999)), "{taken:?}");
+    }
+
+    #[test]
+    fn calls_from_outside_have_room_when_everything_else_is_taken() {
+        let mut refusals = Refusals::default();
+        for number in 0..100 {
+            refusals.count(at(1), address(number), None, Reason::UnknownNode);
+        }
+        refusals.count(at(2), address(3), None, Reason::Network);
+        let outside =
+            Refused { address: address(3), node: None, reason: Reason::Network, count: 1, from: at(2), to: at(2) };
+        assert!(refusals.take().contains(&outside.into()));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if let Some(level) = args.log_level {
         config.log.level = level;
     }
-    logging::start(&config.log);
+    let logging = logging::start(&config.log);
     // Before any key is read.
     memory::protect();
     for warning in &warnings {
@@ -65,11 +65,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     tracing::warn!(tls = "off", "connections unencrypted");
     // Before the runtime: it reads and clears variables, which only a process without threads may.
-    let sockets = Sockets::open(&config).map_err(|error| socket_failure(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
+    let sockets = Sockets::open(&config);
+    let cannot_start = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot start").because(&error);
+    let _forwarding = logging.forward().map_err(cannot_start)?;
+    let sockets = sockets.map_err(|error| socket_failure(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
         let server = Server::open(&config, Arc::new(HostClock)).map_err(|error| open_failure(&error))?;
         let stop = stop_signal()?;

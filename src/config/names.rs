@@ -15,6 +15,7 @@ const MAX_NAME_LEN: usize = 64;
 pub(super) struct Names {
     table: &'static str,
     taken: HashSet<Box<str>>,
+    may_look_like_a_code: bool,
     well_formed: fn(&str) -> bool,
     form: &'static str,
 }
@@ -23,13 +24,19 @@ impl Names {
     /// Names that people read in prompts and records.
     pub(super) fn of(table: &'static str) -> Self {
         let form = "a name has 1 to 64 letters, digits, blanks, `.`, `_`, `-`; no blank at either end";
-        Self { table, taken: HashSet::new(), well_formed: is_readable, form }
+        Self { table, taken: HashSet::new(), may_look_like_a_code: true, well_formed: is_readable, form }
+    }
+
+    /// Names that commands take in the place of an ask's match code.
+    pub(super) fn beside_codes(table: &'static str) -> Self {
+        Self { may_look_like_a_code: false, ..Self::of(table) }
     }
 
     /// Names that become part of the names of systemd's file descriptors.
     pub(super) fn of_channels() -> Self {
         let form = "a channel's name has 1 to 32 small letters, digits, `-`";
-        Self { table: "channel", taken: HashSet::new(), well_formed: is_channel_name, form }
+        let (taken, may_look_like_a_code) = (HashSet::new(), true);
+        Self { table: "channel", taken, may_look_like_a_code, well_formed: is_channel_name, form }
     }
 
     /// Takes `name` of the table at `table`, or tells why it cannot be used.
@@ -46,6 +53,12 @@ impl Names {
         let (span, name) = (name.span(), name.into_inner().into_boxed_str());
         if !(self.well_formed)(&name) {
             findings.problem(span, "this name cannot be used", self.form);
+            return None;
+        }
+        if !self.may_look_like_a_code && looks_like_a_code(&name) {
+            let hint =
+                "make it longer: letter, digit, letter, digit is the form of the codes that `approvals block` takes";
+            findings.problem(span, format!("`{name}` looks like the match code of an ask"), hint);
             return None;
         }
         if !self.taken.insert(name.clone()) {
@@ -81,6 +94,16 @@ impl Names {
 fn is_readable(name: &str) -> bool {
     let allowed = |char: char| char.is_alphanumeric() || matches!(char, ' ' | '.' | '_' | '-');
     !name.is_empty() && name.chars().count() <= MAX_NAME_LEN && name.trim() == name && name.chars().all(allowed)
+}
+
+/// Codes have fewer letters and digits than these, but a rule that can be remembered is worth more than `b1o0`.
+fn looks_like_a_code(name: &str) -> bool {
+    match name.as_bytes() {
+        [one, two, three, four] => {
+            one.is_ascii_alphabetic() && two.is_ascii_digit() && three.is_ascii_alphabetic() && four.is_ascii_digit()
+        }
+        _ => false,
+    }
 }
 
 fn is_channel_name(name: &str) -> bool {

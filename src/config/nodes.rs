@@ -39,7 +39,7 @@ pub(super) fn check(
     if let Some(extra) = tables.get(MAX_NODES) {
         findings.problem(extra.span(), format!("there are more than {MAX_NODES} nodes"), "use a second installation");
     }
-    let mut names = Names::of("node");
+    let mut names = Names::beside_codes("node");
     let mut identifiers = Identifiers::default();
     let mut addresses: Vec<(IpNet, usize)> = Vec::new();
     let mut nodes: Vec<(Node, Layer)> = Vec::new();

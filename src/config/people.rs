@@ -69,12 +69,13 @@ pub(super) fn channels(
     let by_uid: HashMap<u32, &str> =
         approvers.iter().filter_map(|approver| Some((approver.uid?, &*approver.name))).collect();
     let mut names = Names::of_channels();
-    let mut sockets = HashSet::new();
-    let mut channels = Vec::new();
+    let (mut sockets, mut bots) = (HashSet::new(), HashMap::new());
+    let mut channels: Vec<Channel> = Vec::new();
     for table in tables.into_iter().take(MAX_CHANNELS) {
         let span = table.span();
         let table = table.into_inner();
         let name = names.take(span.clone(), table.name, findings);
+        let uid_at = table.uid.as_ref().map(Spanned::span);
         let people = people(span, table.people, table.uid, &by_uid, findings);
         let socket = table.socket.filter(|path| is_absolute(path, path.span(), findings)).and_then(|path| {
             let span = path.span();
@@ -89,6 +90,12 @@ pub(super) fn channels(
             once(&mut sockets, path.into_inner(), span, "socket", findings)
         });
         if let (Some(name), Some(people)) = (name, people) {
+            if let People::Telegram { uid } = people
+                && let Some(other) = bots.insert(uid, name.clone())
+            {
+                let hint = "run each bot as a user of its own: one bot would count as two channels for from_channels";
+                findings.problem(uid_at, format!("uid {uid} is that of the channel `{other}` as well"), hint);
+            }
             channels.push(Channel { name, people, socket });
         }
     }

@@ -25,6 +25,15 @@ impl Layer {
         if let Some(unseal) = table.unseal.as_ref().filter(|unseal| *unseal.get_ref() == Action::Allow) {
             findings.warning(unseal.span(), "unseal = \"allow\" releases disk keys and asks nobody");
         }
+        for (key, action, serves) in [
+            ("seal", table.seal.as_ref(), "it seals only while an approved Unseal is valid"),
+            ("unseal", table.unseal.as_ref(), "it opens only what was sealed under a Seal approved just before"),
+        ] {
+            if let Some(granted) = action.filter(|action| *action.get_ref() == Action::Granted) {
+                let text = format!("{key} = \"granted\" asks nobody, and nobody can approve ahead yet: {serves}");
+                findings.warning(granted.span(), text);
+            }
+        }
         let approvers_at = table.approvers.as_ref().map(Spanned::span);
         let names = table.approvers.map(|names| {
             let mut known: Vec<Box<str>> = Vec::new();
@@ -77,6 +86,7 @@ pub(super) struct Voters<'a> {
 
 impl Voters<'_> {
     /// Of the people that `layers` name (the most specific first): how many can vote, and through how many channels.
+    /// All channels with people = "uid" are one: whoever has become a user of this host can use any of them.
     fn able(&self, layers: &[&Layer]) -> (usize, usize) {
         let named: Option<BTreeSet<&str>> = layers
             .iter()
@@ -88,8 +98,9 @@ impl Voters<'_> {
             .filter(|approver| named.as_ref().is_none_or(|named| named.contains(&*approver.name)))
             .collect();
         let able = people.iter().filter(|person| self.channels.iter().any(|channel| can_use(person, channel))).count();
-        let channels = self.channels.iter().filter(|channel| people.iter().any(|person| can_use(person, channel)));
-        (able, channels.count())
+        let usable = self.channels.iter().filter(|channel| people.iter().any(|person| can_use(person, channel)));
+        let (by_uid, others): (Vec<_>, Vec<_>) = usable.partition(|channel| channel.people == People::Uid);
+        (able, others.len() + by_uid.len().min(1))
     }
 
     /// Checks that the votes which `layers` (the most specific first) ask for can come.
@@ -108,12 +119,19 @@ impl Voters<'_> {
                 "lower the quorum, add approvers, or give them an id for a [[channel]] that there is",
             );
         }
-        let from = layers.iter().find_map(|layer| layer.rules.from_channels).filter(|count| *count > usable);
-        if let Some(from) = from {
+        let from = layers.iter().find_map(|layer| layer.rules.from_channels).unwrap_or(0);
+        if from > usable {
             findings.problem(
                 deciding(|layer| &layer.from_channels_at),
                 format!("from_channels {from} can never be reached: these approvers can use {usable}"),
-                "lower it, add a [[channel]], or give the approvers an id for each channel",
+                "lower it, or add a [[channel]] and ids for it: all channels with people = \"uid\" count as one",
+            );
+        } else if from > 1 && self.channels.iter().filter(|channel| channel.people == People::Uid).count() > 1 {
+            // Votes are counted by the names of channels, so that there may be only one such name.
+            findings.problem(
+                deciding(|layer| &layer.from_channels_at),
+                format!("from_channels {from} needs channels that are apart, and several have people = \"uid\""),
+                "keep one [[channel]] with people = \"uid\": whoever is a user of this host can use all of them",
             );
         }
     }

@@ -177,6 +177,17 @@ fn networks_are_canonical_and_free_of_host_bits() {
 }
 
 #[test]
+fn networks_that_are_everything_are_told() {
+    let networks = |list: &str| MINIMAL.replace("\"192.0.2.0/24\", \"2001:db8::/64\"", list);
+    for everything in ["0.0.0.0/0", "::/0"] {
+        let expected = format!("nightlatch.toml:3: networks holds {everything}: every address there is may call");
+        assert_warned(&networks(&format!("\"192.0.2.0/24\", \"{everything}\"")), &expected);
+    }
+    assert_warned(&networks("\"::ffff:0.0.0.0/96\""), "networks holds 0.0.0.0/0");
+    assert!(!warnings(&networks("\"0.0.0.0/1\", \"::/1\"")).iter().any(|warning| warning.contains("every address")));
+}
+
+#[test]
 fn empty_lists_admit_nobody_and_say_so() {
     assert_warned(
         &MINIMAL.replace("\"192.0.2.0/24\", \"2001:db8::/64\"", ""),
@@ -187,7 +198,7 @@ fn empty_lists_admit_nobody_and_say_so() {
     assert_warned(&with("", CP_1), "nobody can approve `cp-1`");
     assert_warned(&node("rules = { approvers = [] }"), "nobody can approve `cp-1`");
     assert!(warnings(&node("")).is_empty(), "{:?}", warnings(&node("")));
-    assert!(warnings(&node("rules = { approvers = [], seal = \"deny\", unseal = \"granted\" }")).is_empty());
+    assert!(warnings(&node("rules = { approvers = [], seal = \"deny\", unseal = \"deny\" }")).is_empty());
 }
 
 #[test]
@@ -222,6 +233,19 @@ fn names_are_readable_and_unique() {
     assert_refused(&with("", "[[channel]]\nname = \"CLI\"\npeople = \"uid\""), &["small letters"]);
     let alice = "[[approver]]\nname = \"alice\"\nuid = 1";
     assert_refused(&with("", &format!("{alice}\n{alice}1")), &["a second [[approver]] is called `alice`"]);
+}
+
+#[test]
+fn names_are_no_match_codes() {
+    for name in ["K7Q2", "k7q2", "r1n1"] {
+        let refused = [&*format!("`{name}` looks like the match code of an ask"), "make it longer"];
+        assert_refused(&node("").replace("cp-1", name), &refused);
+        assert_refused(&with("", &format!("[[cluster]]\nname = \"{name}\"")), &refused);
+        assert!(parse(&with("", &format!("[[approver]]\nname = \"{name}\"\nuid = 1"))).is_ok());
+    }
+    for name in ["K7Q", "K7Q22", "7K2Q", "KQ72", "k7-2", "k7q\u{665}"] {
+        assert!(parse(&node("").replace("cp-1", name)).is_ok(), "{name}");
+    }
 }
 
 #[test]
@@ -299,6 +323,20 @@ fn votes_that_are_asked_for_can_come() {
 }
 
 #[test]
+fn channels_that_count_as_two_are_apart() {
+    let second_bot = |uid| node(&format!("[[channel]]\nname = \"bot-2\"\npeople = \"telegram\"\nuid = {uid}"));
+    assert_refused(&second_bot(990), &["uid 990 is that of the channel `telegram` as well", "a user of its own"]);
+    assert!(parse(&second_bot(991)).is_ok());
+    let second_uid = |rules: &str| {
+        let channels = "[[channel]]\nname = \"cli-2\"\npeople = \"uid\"";
+        node(&format!("rules = {{ {rules} }}\n{channels}"))
+    };
+    assert!(parse(&second_uid("quorum = 2")).is_ok());
+    assert_refused(&second_uid("from_channels = 3"), &["these approvers can use 2", "count as one"]);
+    assert_refused(&second_uid("from_channels = 2"), &["needs channels that are apart", "keep one [[channel]]"]);
+}
+
+#[test]
 fn votes_are_checked_over_all_layers() {
     let inherited = with("", &format!("{PEOPLE}[rules]\nquorum = 2\n{CP_1}rules = {{ approvers = [\"bob\"] }}"));
     assert_refused(&inherited, &["quorum 2 can never be reached: 1 of", "rules = { approvers = [\"bob\"] }"]);
@@ -314,6 +352,11 @@ fn votes_are_checked_over_all_layers() {
 fn releasing_without_asking_is_told() {
     assert_warned(&node("rules = { unseal = \"allow\" }"), "releases disk keys and asks nobody");
     assert_warned(&node("rules = { other_address = \"ask\" }"), "other_address does nothing");
+    for key in ["seal", "unseal"] {
+        let expected = format!("{key} = \"granted\" asks nobody, and nobody can approve ahead yet");
+        assert_warned(&node(&format!("rules = {{ {key} = \"granted\" }}")), &expected);
+        assert_warned(&with("", &format!("[rules]\n{key} = \"granted\"")), &expected);
+    }
 }
 
 #[test]
@@ -365,7 +408,13 @@ fn timings_have_ranges() {
     }
     assert_refused(&timings("hold = 5"), &["a duration is text with a unit"]);
     assert_refused(&timings("hold = \"5 parsecs\""), &["a duration is text with a unit"]);
-    assert_refused(&timings("lease = \"2h\""), &["lease is longer than lease_max"]);
+    assert_refused(&timings("lease = \"2h\""), &["lease is longer than lease_max", " | lease = "]);
+    assert_refused(&timings("lease_max = \"1m\""), &["lease is longer than lease_max", " | lease_max = "]);
+    assert_refused(
+        &timings("seal_grant_for = \"4m\""),
+        &["lease is longer than seal_grant_for", " | seal_grant_for = "],
+    );
+    assert!(parse(&timings("lease = \"1h\"\nseal_grant_for = \"1h\"")).is_ok());
     assert_warned(&timings("hold = \"6s\""), "exceed the 10s of a node");
     assert_eq!(config(&timings("lease = \"90s\"")).timings.lease, Duration::from_secs(90));
 }

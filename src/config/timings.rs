@@ -37,7 +37,9 @@ impl Default for Timings {
 /// Checks the timings; outside its range a value is told, and the default stands for it.
 pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings {
     let default = Timings::default();
-    let (lease_at, hold_at) = (table.lease.as_ref().map(Spanned::span), table.hold.as_ref().map(Spanned::span));
+    let at = |written: &Option<Span>| written.as_ref().map(Spanned::span);
+    let (lease_at, hold_at) = (at(&table.lease), at(&table.hold));
+    let (lease_max_at, seal_grant_for_at) = (at(&table.lease_max), at(&table.seal_grant_for));
     // A node that waits calls every 30 s and gives a call 10 s: a lease or an ask that ends sooner could fall into the
     // gap between two calls.
     const GAP: u64 = 40;
@@ -61,7 +63,12 @@ pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings
         seal_grant_uses: count("seal_grant_uses", table.seal_grant_uses, default.seal_grant_uses, findings),
     };
     if timings.lease > timings.lease_max {
-        findings.problem(lease_at, "lease is longer than lease_max", "shorten lease, or lengthen lease_max");
+        let at = lease_at.clone().or(lease_max_at);
+        findings.problem(at, "lease is longer than lease_max", "shorten lease, or lengthen lease_max");
+    }
+    if timings.lease > timings.seal_grant_for {
+        let at = seal_grant_for_at.or(lease_at);
+        findings.problem(at, "lease is longer than seal_grant_for", "shorten lease, or lengthen seal_grant_for");
     }
     if timings.hold + timings.release_margin > CLIENT_DEADLINE {
         let text = "hold and release_margin exceed the 10s of a node: calls are held only until the margin begins";

@@ -30,9 +30,13 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
     };
     let networks = file.networks.as_ref().map(|written| networks::parse_all(written.get_ref(), findings));
     if file.networks.as_ref().is_none_or(|written| written.get_ref().is_empty()) {
-        findings.warning(file.networks.map(|written| written.span()), "no network is allowed: nobody is admitted");
+        findings.warning(file.networks.as_ref().map(Spanned::span), "no network is allowed: nobody is admitted");
     }
     let networks = networks.unwrap_or_default();
+    for everything in networks.iter().filter(|network| network.prefix_len() == 0) {
+        let written = file.networks.as_ref().map(Spanned::span);
+        findings.warning(written, format!("networks holds {everything}: every address there is may call"));
+    }
     let uuid_policy = UuidPolicy {
         kind: file.uuid_policy.map(Into::into).unwrap_or_default(),
         entropy_check: file.uuid_entropy_check.unwrap_or_default(),
@@ -126,7 +130,7 @@ fn clusters(
     approvers: &Names,
     findings: &mut Findings<'_>,
 ) -> (Vec<(Cluster, Layer)>, Names) {
-    let mut names = Names::of("cluster");
+    let mut names = Names::beside_codes("cluster");
     let mut clusters = Vec::new();
     for table in tables {
         let span = table.span();

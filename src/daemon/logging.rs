@@ -1,29 +1,83 @@
 //! Where events go: the journal when systemd runs us, standard error when a person does.
+//!
+//! Either may stop to read, and sending to it would then block. So events wait in a bounded queue, and a thread of its
+//! own sends them: when nobody reads, events are lost and counted, and the server goes on.
 
-use std::os::linux::fs::MetadataExt;
+mod queue;
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Dispatch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::queue::{Enqueue, Queue};
 use crate::config::{Log, LogLevel};
 
 /// How the journal names us.
 const IDENTIFIER: &str = "nightlatch";
 
-/// Sends events to the journal or to standard error, as far as `log` lets them. The first call counts.
-pub fn start(log: &Log) {
+/// How long the end of the process waits for the last events to be sent.
+const FLUSH: Duration = Duration::from_millis(200);
+
+/// Events that wait to be sent, because nothing sends them yet.
+#[derive(Debug)]
+#[must_use = "events are sent by the thread that `forward` starts"]
+pub struct Logging {
+    queue: Arc<Queue>,
+    targets: Targets,
+}
+
+/// The thread that sends events. Dropping this waits for it, for 200 ms at most.
+#[derive(Debug)]
+#[must_use = "the last events are lost when it is dropped early"]
+pub struct Forwarding {
+    queue: Arc<Queue>,
+}
+
+/// Keeps events from now on, as far as `log` lets them. The first call counts. Starts no thread.
+pub fn start(log: &Log) -> Logging {
     let level = |level: LogLevel| level.as_str().parse().unwrap_or(tracing::level_filters::LevelFilter::INFO);
     let targets = Targets::new().with_default(level(log.libraries)).with_target("nightlatch", level(log.level));
+    let queue = Arc::new(Queue::default());
+    // A test that starts two servers in one process keeps the first one's.
+    let _kept = tracing_subscriber::registry().with(targets.clone()).with(Enqueue::new(Arc::clone(&queue))).try_init();
+    Logging { queue, targets }
+}
+
+impl Logging {
+    /// Starts the thread that sends events to the journal or to standard error.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn forward(self) -> io::Result<Forwarding> {
+        let Self { queue, targets } = self;
+        let forwarding = Forwarding { queue: Arc::clone(&queue) };
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || queue.forward(&destination(targets)))?;
+        Ok(forwarding)
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.queue.close(FLUSH);
+    }
+}
+
+/// Connecting to the journal sends to it, so this may block as well.
+fn destination(targets: Targets) -> Dispatch {
     let journal = runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
     let terminal =
-        journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false));
-    // A test that starts two servers in one process keeps the first one's.
-    let _kept = tracing_subscriber::registry()
+        journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false));
+    // The same filter again: a subscriber without one would have every event of every library made.
+    tracing_subscriber::registry()
         .with(targets)
         .with(journal.map(|journal| journal.with_syslog_identifier(IDENTIFIER.to_owned()).with_field_prefix(None)))
         .with(terminal)
-        .try_init();
+        .into()
 }
 
 /// Whether standard error is a stream to the journal: systemd names that stream by device and inode in JOURNAL_STREAM
@@ -31,6 +85,7 @@ pub fn start(log: &Log) {
 fn runs_under_the_journal() -> bool {
     #[expect(clippy::disallowed_methods, reason = "systemd.exec(5): this is how systemd says it")]
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
-    named == format!("{}:{}", stderr.st_dev(), stderr.st_ino())
+    // Not by its path in /proc, which is closed to a process that may not be dumped.
+    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else { return false };
+    named == format!("{}:{}", stderr.st_dev, stderr.st_ino)
 }

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid, fallocate, fchown, flock, fstat, openat,
+    renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -15,6 +18,10 @@ use super::Error;
 const STATE: &str = "state";
 const NEW: &str = "state.new";
 const LOCK: &str = "lock";
+
+/// Bytes by which the next state may be longer than this one and still be sure of its space. A save adds a few entries
+/// of at most 4 KiB.
+pub(super) const GROWTH: u64 = 64 * 1024;
 
 /// What has the name of the state.
 #[derive(Debug)]
@@ -33,6 +40,8 @@ pub(super) enum Step {
     SyncNew,
     Rename,
     SyncDirectory,
+    /// After the save itself, which does not depend on it.
+    Reserve,
 }
 
 /// A state directory that is open, and locked for this process.
@@ -43,6 +52,8 @@ pub(super) struct Directory {
     /// Owner and group of all files, when they are not this process's own.
     owner: Option<(Uid, Gid)>,
     _lock: OwnedFd,
+    /// An empty `state.new` with space of its own, for the next save.
+    reserved: Option<fs::File>,
     #[cfg(test)]
     pub(super) faults: super::tests::Faults,
 }
@@ -79,6 +90,7 @@ impl Directory {
             directory,
             owner,
             _lock: lock,
+            reserved: None,
             #[cfg(test)]
             faults: super::tests::Faults::default(),
         };
@@ -109,21 +121,56 @@ impl Directory {
     }
 
     /// Puts `bytes` in the place of the state. When it returns, they are on the disk.
-    pub(super) fn replace(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.write_new(bytes).map_err(failed(&self.path, "write `state.new`"))?;
         self.rename().map_err(failed(&self.path, "replace `state`"))
     }
 
-    fn write_new(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Keeps space for the next save, in which the state may have grown, so that a full disk does not keep people from
+    /// deciding. As far as it can be had: without it the next save asks for its space when it comes.
+    pub(super) fn reserve(&mut self, length: usize) {
+        let length = u64::try_from(length).unwrap_or(u64::MAX).saturating_add(GROWTH);
+        self.reserved = self.try_reserve(length).ok();
+        if self.reserved.is_none() {
+            drop(self.remove_new());
+        }
+    }
+
+    fn try_reserve(&self, length: u64) -> io::Result<fs::File> {
+        self.before(Step::Reserve)?;
+        let new = self.create_new()?;
+        fallocate(&new, FallocateFlags::KEEP_SIZE, 0, length)?;
+        Ok(new)
+    }
+
+    fn write_new(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let reserved = self.reserved.take().filter(|reserved| self.is_new(reserved));
+        let mut new = match reserved {
+            Some(reserved) => reserved,
+            None => self.create_new()?,
+        };
+        self.before(Step::WriteNew)?;
+        new.write_all(bytes)?;
+        // Gives back what was reserved past the end.
+        new.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+        self.before(Step::SyncNew)?;
+        new.sync_all()
+    }
+
+    fn create_new(&self) -> io::Result<fs::File> {
         self.remove_new()?;
         self.before(Step::CreateNew)?;
         let new = openat(&self.directory, NEW, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | FILE, OWNER_ONLY)?;
         give_to(self.owner, &new)?;
-        let mut new = fs::File::from(new);
-        self.before(Step::WriteNew)?;
-        new.write_all(bytes)?;
-        self.before(Step::SyncNew)?;
-        new.sync_all()
+        Ok(new.into())
+    }
+
+    /// Whether `state.new` is still this file, so that it is this file which is renamed.
+    fn is_new(&self, file: impl AsFd) -> bool {
+        match (fstat(file), statat(&self.directory, NEW, AtFlags::SYMLINK_NOFOLLOW)) {
+            (Ok(file), Ok(named)) => (file.st_dev, file.st_ino, file.st_size) == (named.st_dev, named.st_ino, 0),
+            _ => false,
+        }
     }
 
     fn rename(&self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::directory::Step;
+use super::directory::{GROWTH, Step};
 use super::*;
 use crate::clock::WallTime;
 use crate::peer::Origin;
@@ -318,32 +318,163 @@ fn save_does_not_write_through_a_link() {
 fn steps_of_a_save_are_in_order() {
     let (_directory, path) = directory();
     let (mut store, _) = Store::create(&path, HOME).expect("a new state");
-    store.directory.faults.taken.borrow_mut().clear();
-    store.save(&standing()).expect("the disk works");
-    let expected = [Step::CreateNew, Step::WriteNew, Step::SyncNew, Step::Rename, Step::SyncDirectory];
-    assert_eq!(*store.directory.faults.taken.borrow(), expected);
+    for first in [Step::CreateNew, Step::WriteNew] {
+        store.directory.faults.taken.borrow_mut().clear();
+        store.save(&standing()).expect("the disk works");
+        let mut expected = vec![Step::WriteNew, Step::SyncNew, Step::Rename, Step::SyncDirectory, Step::Reserve];
+        expected.push(Step::CreateNew);
+        if first == Step::CreateNew {
+            expected.insert(0, first);
+        }
+        assert_eq!(*store.directory.faults.taken.borrow(), expected);
+    }
 }
 
 #[test]
 fn wherever_a_crash_hits_a_save_the_state_is_the_one_before_or_the_one_after() {
-    for (step, after) in [
-        (Step::CreateNew, false),
-        (Step::WriteNew, false),
-        (Step::SyncNew, false),
-        (Step::Rename, false),
-        (Step::SyncDirectory, true),
+    for (step, reserved, after) in [
+        (Step::CreateNew, false, false),
+        (Step::WriteNew, false, false),
+        (Step::WriteNew, true, false),
+        (Step::SyncNew, false, false),
+        (Step::SyncNew, true, false),
+        (Step::Rename, false, false),
+        (Step::Rename, true, false),
+        (Step::SyncDirectory, false, true),
+        (Step::SyncDirectory, true, true),
     ] {
         let (_directory, path) = directory();
         let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+        store.directory.faults.fail_before.set((!reserved).then_some(Step::Reserve));
         store.save(&standing()).expect("the disk works");
+        assert_eq!(path.join("state.new").exists(), reserved && can_reserve(&path), "{step:?}");
         store.directory.faults.fail_before.set(Some(step));
         assert!(matches!(store.save(&Standing::default()), Err(Error::Io { .. })), "{step:?}");
         drop(store);
         let (store, found) = Store::open(&path, HOME).expect("it is whole");
         let expected = if after { (Standing::default(), Generation(3)) } else { (standing(), Generation(2)) };
         assert_eq!((found, store.generation()), expected, "{step:?}");
-        assert!(!path.join("state.new").exists(), "{step:?}");
+        let left = fs::read(path.join("state.new")).unwrap_or_default();
+        assert_eq!(left, b"", "{step:?}: nothing of the save is left");
     }
+}
+
+#[test]
+fn crash_after_a_save_leaves_the_state() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    store.directory.faults.fail_before.set(Some(Step::Reserve));
+    assert_eq!(store.save(&standing()).expect("it does not depend on space for the next"), Generation(2));
+    drop(store);
+    assert_eq!(Store::open(&path, HOME).expect("it is whole").1, standing());
+}
+
+/// Whether the file system of this test run can allocate at all.
+fn can_reserve(path: &Path) -> bool {
+    let file = fs::File::create(path.join("probe")).expect("it can be made");
+    let can = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, 4096).is_ok();
+    fs::remove_file(path.join("probe")).expect("it can be removed");
+    can
+}
+
+fn allocated(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
+}
+
+#[test]
+fn space_for_the_next_save_is_kept_and_given_back() {
+    let (_directory, path) = directory();
+    let (store, _) = Store::create(&path, HOME).expect("a new state");
+    assert!(!path.join("state.new").exists(), "only who goes on to save keeps space");
+    drop(store);
+    if !can_reserve(&path) {
+        return println!("skipped: the file system of this test cannot reserve space");
+    }
+    let (mut store, _) = Store::open(&path, HOME).expect("it was saved");
+    for standing in [standing(), Standing::default(), standing()] {
+        let metadata = fs::metadata(path.join("state.new")).expect("space is kept");
+        assert_eq!((metadata.len(), metadata.permissions().mode() & 0o7777), (0, 0o600));
+        let needed = fs::metadata(path.join("state")).expect("it is there").len() + GROWTH;
+        assert!(allocated(&path.join("state.new")) >= needed);
+        store.directory.faults.taken.borrow_mut().clear();
+        store.save(&standing).expect("the disk works");
+        assert_eq!(store.directory.faults.taken.borrow()[0], Step::WriteNew, "nothing is made anew");
+        assert!(allocated(&path.join("state")) < GROWTH, "what was not needed is given back");
+    }
+}
+
+#[test]
+fn what_others_did_to_the_kept_space_is_noticed() {
+    for change in [
+        (|new: &Path| fs::remove_file(new)) as fn(&Path) -> io::Result<()>,
+        |new| fs::remove_file(new).and_then(|()| fs::write(new, "junk")),
+        |new| fs::remove_file(new).and_then(|()| symlink("/etc/passwd", new)),
+        |new| fs::write(new, "junk that is longer than what is saved, by its last words: ".repeat(100)),
+    ] {
+        let (_directory, path) = directory();
+        saved(&path);
+        let (mut store, _) = Store::open(&path, HOME).expect("it was saved");
+        // Without reserved space there is nothing to remove.
+        drop(change(&path.join("state.new")));
+        store.save(&Standing::default()).expect("it is written all the same");
+        drop(store);
+        assert_eq!(Store::open(&path, HOME).expect("it is whole").1, Standing::default());
+    }
+}
+
+/// A small file system of its own; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=512k,mode=0700", "none"]).arg(at);
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then(|| Self(at.into()))
+    }
+
+    /// Writes until there is no room.
+    fn fill(&self) {
+        let mut junk = fs::File::options().append(true).create(true).open(self.0.join("junk")).expect("a file");
+        let error = std::iter::repeat(()).find_map(|()| junk.write_all(&[b'x'; 512]).err()).expect("it ends");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+#[test]
+fn full_disk_does_not_keep_people_from_deciding() {
+    let (directory, _) = directory();
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: only root can mount a small file system");
+    }
+    let Some(disk) = SmallDisk::mount(directory.path()) else {
+        return println!("skipped: no file system can be mounted here");
+    };
+    let path = directory.path().join("state");
+    let (mut without, _) = Store::create(&path, HOME).expect("there is room");
+    disk.fill();
+    without.save(&standing()).expect_err("there is no room, and none was kept");
+    drop(without);
+    fs::remove_file(directory.path().join("junk")).expect("it can be removed");
+    let (mut store, _) = Store::open(&path, HOME).expect("it is whole");
+    for _ in 0..5 {
+        disk.fill();
+        store.save(&standing()).expect("room was kept for it");
+    }
+    let mut more = standing();
+    more.refusals.extend((0..100).map(|node| refusal(&format!("n{node}"), RefusalKind::Block)));
+    disk.fill();
+    store.save(&more).expect("also to grow");
+    drop(store);
+    assert_eq!(Store::open(&path, HOME).expect("it is whole").1, more);
+    drop(disk);
 }
 
 #[test]

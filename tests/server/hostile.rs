@@ -32,7 +32,7 @@ async fn unseal(address: SocketAddr, node: &str, data: &[u8]) -> Result<Vec<u8>,
 }
 
 /// A node that behaves gets back what it had sealed.
-async fn assert_serves(address: SocketAddr) {
+pub(crate) async fn assert_serves(address: SocketAddr) {
     let secret = [0x5A; 32];
     let blob = seal(address, CP_1, &secret).await.expect("a good call is answered");
     let opened = unseal(address, CP_1, &blob).await.expect("a good call is answered");
@@ -73,7 +73,7 @@ async fn other_protocols() {
 }
 
 /// As [`assert_serves`], with one call less: a node has a bucket of some twenty.
-async fn assert_serves_again(installation: &Installation) {
+pub(crate) async fn assert_serves_again(installation: &Installation) {
     seal(installation.address(), CP_1, &[0x5A; 32]).await.expect("a good call is answered");
 }
 

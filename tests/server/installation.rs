@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// The two nodes that are listed: one behaves, the other need not.
@@ -91,6 +92,10 @@ impl Installation {
         ["serve", "--config", &configuration, "--listen", &address.to_string()].map(str::to_owned).into()
     }
 
+    fn log(&self) -> PathBuf {
+        self.path().join("server.log")
+    }
+
     /// Where [`Self::start`] listens. The port was free a moment ago.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -98,15 +103,20 @@ impl Installation {
 
     /// Starts the server, and returns when it accepts connections.
     pub(crate) fn start(&self) -> Server {
-        let log = self.path().join("server.log");
+        let log = File::create(self.log()).expect("a log");
+        self.start_with(log.into())
+    }
+
+    /// The same, with a standard error of the caller's choice.
+    pub(crate) fn start_with(&self, standard_error: Stdio) -> Server {
         let child = nightlatch()
             .args(self.serve(self.address))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a log"))
+            .stderr(standard_error)
             .spawn()
             .expect("the program starts");
-        let mut server = Server { child, log };
+        let mut server = Server { child, log: self.log() };
         // 10 s in all: a loop that always ends, and usually at once.
         for _ in 0..500 {
             if TcpStream::connect(self.address).is_ok() {
@@ -124,6 +134,21 @@ impl Installation {
 pub(crate) struct Server {
     child: Child,
     log: PathBuf,
+}
+
+impl Server {
+    /// Asks it to stop, and returns when it did. 20 s in all.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, Signal::TERM).expect("our child");
+        for _ in 0..1000 {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server does not stop");
+    }
 }
 
 impl Drop for Server {

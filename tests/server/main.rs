@@ -10,4 +10,5 @@
 
 mod hostile;
 mod installation;
+mod journal;
 mod start_up;

@@ -207,6 +207,59 @@ async fn time_out_does_not_strike_while_the_disk_works() {
     helper.join().expect("no panic");
 }
 
+/// A journal that reads nothing: tells that an event came, and waits until the test ends.
+struct HangingJournal {
+    began: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl tracing::Subscriber for HangingJournal {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == journal::TARGET
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.began.send(()).expect("the test listens");
+        // An error means that the test is over.
+        let _go = lock(&self.go).recv();
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn nobody_waits_for_the_journal() {
+    let (log, sink, _) = log();
+    let (fault, none) = (&[Fault::NoSpace][..], &[][..]);
+    for (faults, kind, written) in
+        [(none, Kind::Synced, true), (fault, Kind::Synced, false), (none, Kind::Refusals, true)]
+    {
+        sink.fails(faults);
+        // This test is the task that writes: it has to know the thread that meets the journal.
+        lock(&log.shared.queue).flushing = true;
+        let mut answer = log.enqueue(vec![saved(1)], kind).expect("there is room");
+        let flusher = Flusher::new(Arc::clone(&log.shared));
+        let ((began, has_begun), (go, may_go)) = (mpsc::channel(), mpsc::channel());
+        let journal = HangingJournal { began, go: may_go.into() };
+        let writer = std::thread::spawn(move || tracing::subscriber::with_default(journal, || flusher.run()));
+        has_begun.recv().expect("the journal is told");
+        assert_eq!(answer.try_recv().expect("the answer came first").is_ok(), written);
+        drop(lock(&log.shared.writer));
+        drop(go);
+        writer.join().expect("no panic");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_share_one_sync() {
     let (log, sink, _) = log();
