@@ -6,5 +6,7 @@ pub mod logging;
 pub mod open;
 pub mod records;
 pub mod server;
+mod services;
 
 pub use server::{ServeError, Server, SocketError, Sockets};
+pub use services::Ended;

@@ -15,7 +15,9 @@ use crate::clock::HostClock;
 use crate::config::{self, LogLevel};
 use crate::credential;
 use crate::daemon::open::OpenError;
-use crate::daemon::{Server, SocketError, Sockets, logging};
+use crate::daemon::{ServeError, Server, SocketError, Sockets, logging};
+use crate::listen;
+use crate::listen::systemd::{CHANNEL_PREFIX, InheritError};
 use crate::state;
 
 /// Answer nodes, and ask people first
@@ -62,6 +64,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         tracing::warn!(%warning, "configuration doubtful");
     }
     tracing::warn!(tls = "off", "connections unencrypted");
+    match listen::limits::raise_descriptor_limit() {
+        Ok(limit) => tracing::debug!(limit, "descriptors"),
+        Err(error) => tracing::warn!(%error, "limit of descriptors not raised"),
+    }
     // Before the runtime: it reads and clears variables, which only a process without threads may.
     let sockets = Sockets::open(&config).map_err(|error| socket_failure(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -74,11 +80,17 @@ pub fn run(args: Args) -> Result<(), Failure> {
         for address in sockets.talos_addresses() {
             tracing::info!(%address, "listening");
         }
-        server
-            .run(sockets, stop)
-            .await
-            .map_err(|error| Failure::new(exit::UNAVAILABLE, "the server ended").because(&error))
+        server.run(sockets, stop).await.map_err(|error| serve_failure(&error))
     })
+}
+
+fn serve_failure(error: &ServeError) -> Failure {
+    let failure = |code| Failure::new(code, "the server ended").because(error);
+    match error {
+        ServeError::Ended(_) => failure(exit::SOFTWARE)
+            .hint("start it again, which systemd does by itself, and report what the lines above say: this is a bug"),
+        ServeError::Sockets(_) | ServeError::Unrecorded(_) => failure(exit::UNAVAILABLE),
+    }
 }
 
 /// Resolves when somebody wants the server to stop.
@@ -102,11 +114,27 @@ fn socket_failure(error: &SocketError) -> Failure {
         }
         SocketError::BindChannel(..) => failure(exit::CANNOT_CREATE)
             .hint("its directory must exist and be writable for this user, and no other server may listen there"),
-        SocketError::Inherit(_) => failure(exit::CONFIG).hint(
-            "FileDescriptorName= in the socket units must be `talos`, `metrics`, or `approval-` and a channel's name",
-        ),
+        SocketError::Inherit(error) => failure(exit::CONFIG).hint(inherit_hint(error)),
         SocketError::NoTalos => {
             failure(exit::CONFIG).hint("add [listen] talos = [\"ADDRESS:4050\"], or start the socket unit")
+        }
+    }
+}
+
+fn inherit_hint(error: &InheritError) -> String {
+    let channel = match error {
+        InheritError::Unknown(name) => name.strip_prefix(CHANNEL_PREFIX),
+        _ => None,
+    };
+    match channel {
+        Some(channel) => format!(
+            "add a [[channel]] with name = \"{channel}\" to the configuration, or disable the socket unit that says \
+             FileDescriptorName={CHANNEL_PREFIX}{channel}: systemctl disable --now nightlatch-{channel}.socket"
+        ),
+        None => {
+            "FileDescriptorName= in the socket units must be `talos`, `metrics`, or `approval-` and a channel's name, \
+                 each channel's once"
+                .to_owned()
         }
     }
 }
@@ -156,5 +184,17 @@ fn io_code(error: &io::Error) -> u8 {
         io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
         io::ErrorKind::NotFound => exit::NO_INPUT,
         _ => exit::IO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_is_not_configured_is_told_apart() {
+        let hint = inherit_hint(&InheritError::Unknown("approval-telegram".to_owned()));
+        assert!(hint.contains("name = \"telegram\"") && hint.contains("disable --now nightlatch-telegram.socket"));
+        assert!(!inherit_hint(&InheritError::Unknown("talso".to_owned())).contains("systemctl"));
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::services::{Ended, Services};
 use crate::approval::channel::{Channel, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
@@ -69,6 +70,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Longest message of a channel, in bytes.
 const MAX_CHANNEL_MESSAGE_LEN: usize = 16 * 1024;
 
+/// Calls that one connection of a channel may have open: it follows events, and people answer now and then.
+const MAX_CHANNEL_CALLS: u32 = 64;
+
 impl Sockets {
     /// Those that systemd passed, or else those that `config` names. Called before there are threads.
     ///
@@ -85,7 +89,34 @@ impl Sockets {
             }
             None => Self::bind(config)?,
         };
-        if sockets.talos.is_empty() { Err(SocketError::NoTalos) } else { Ok(sockets) }
+        if sockets.talos.is_empty() {
+            return Err(SocketError::NoTalos);
+        }
+        sockets.warn_of_unserved(&names);
+        Ok(sockets)
+    }
+
+    fn warn_of_unserved(&self, channels: &[&str]) {
+        for channel in self.unserved(channels) {
+            tracing::warn!(
+                channel,
+                hint = "start the socket unit with FileDescriptorName=approval- and the channel's name, or, when nightlatch \
+                is started by hand, add socket = to its [[channel]]",
+                "channel unserved"
+            );
+        }
+        if self.channels.is_empty() {
+            tracing::warn!(
+                hint = "enable a channel's socket unit, such as nightlatch-cli.socket",
+                "nobody can approve: no channel has a socket"
+            );
+        }
+    }
+
+    /// Those of `channels` that have no socket.
+    fn unserved<'a>(&self, channels: &[&'a str]) -> Vec<&'a str> {
+        let is_served = |name: &str| self.channels.iter().any(|(served, _)| **served == *name);
+        channels.iter().copied().filter(|name| !is_served(name)).collect()
     }
 
     fn bind(config: &Config) -> Result<Self, SocketError> {
@@ -117,9 +148,9 @@ pub enum ServeError {
     /// The sockets cannot be used.
     #[error("cannot use the sockets")]
     Sockets(#[from] io::Error),
-    /// Serving failed.
-    #[error("serving failed")]
-    Transport(#[from] tonic::transport::Error),
+    /// A part of it ended, and the rest is of no use without it.
+    #[error("cannot go on")]
+    Ended(#[from] Ended),
     /// The beginning or the end could not be recorded.
     #[error("cannot write the audit log")]
     Unrecorded(#[from] Unrecorded),
@@ -154,45 +185,58 @@ impl Server {
         self.log
             .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
             .await?;
-        let (stopping, accepting, calls) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        let nodes = {
-            let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
-            let incoming = listen::talos(listeners, &accepting, &stopping);
-            self.talos(&calls).serve(incoming, stopping.clone().cancelled_owned())
-        };
-        for (name, listener) in sockets.channels {
-            let Some(service) = self.channel(&name) else { continue };
-            let incoming = listen::channel(unix(listener)?, &accepting, &stopping);
-            // Not drained: a channel's stream never ends by itself.
-            let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
-            tokio::spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!(%error, channel = %name, "channel failed");
-                }
-            });
-        }
-        let clockwork = tokio::spawn(self.clockwork());
-        let nodes = tokio::spawn(nodes);
+        let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
+        let mut services = self.start(sockets, &calls, &stopping)?;
         tracing::info!("serving started");
-        let reason = stop.await;
+        let ended = services.until(stop).await;
+        let reason = match &ended {
+            Ok(reason) => (*reason).to_owned(),
+            Err(ended) => ended.to_string(),
+        };
         tracing::info!(reason, "serving stops");
         stopping.cancel();
         calls.close();
         let drained = tokio::time::timeout(DRAIN, async {
             calls.wait().await;
-            nodes.await
-        })
-        .await;
-        clockwork.abort();
-        self.log.stop(Stopped { reason: Detail::new(reason) }).await?;
-        match drained {
-            Ok(Ok(served)) => Ok(served?),
-            Ok(Err(_)) => Ok(()),
-            Err(_) => {
-                tracing::warn!("drain cut off");
-                Ok(())
-            }
+            services.drain_nodes().await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!("drain cut off");
         }
+        drop(services);
+        self.log.stop(Stopped { reason: Detail::new(&reason) }).await?;
+        ended.map(|_| ()).map_err(ServeError::from)
+    }
+
+    fn start(&self, sockets: Sockets, calls: &TaskTracker, stopping: &CancellationToken) -> io::Result<Services> {
+        let mut services = Services::default();
+        let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
+        let admission = Arc::clone(&self.admission);
+        let allows = move |address| admission.allows_address(address);
+        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping);
+        let serving = self.talos(calls).serve(incoming, stopping.clone().cancelled_owned());
+        services.nodes.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "serving nodes failed");
+            }
+        });
+        for (name, listener) in sockets.channels {
+            let Some(service) = self.channel(&name) else { continue };
+            let incoming = listen::channel(&name, unix(listener)?, &mut services.listeners, stopping);
+            // Not drained: a channel's stream never ends by itself.
+            let serving = listen::http2(MAX_CHANNEL_CALLS).add_service(service).serve_with_incoming(incoming);
+            services.channels.spawn(async move {
+                match serving.await {
+                    Ok(()) => tracing::info!(channel = %name, "channel ended"),
+                    Err(error) => tracing::error!(%error, channel = %name, "channel failed"),
+                }
+            });
+        }
+        let clockwork = self.clockwork();
+        services.clockwork.spawn(async move {
+            clockwork.await;
+        });
+        Ok(services)
     }
 
     /// What has to happen although nobody calls: asks expire, notices and sums of refusals are due.
@@ -220,4 +264,18 @@ fn tcp(listener: net::TcpListener) -> io::Result<TcpListener> {
 fn unix(listener: unix::UnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_without_a_socket_are_found() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = unix::UnixListener::bind(directory.path().join("cli.sock")).expect("a socket");
+        let sockets = Sockets { talos: vec![], channels: vec![("cli".into(), listener)] };
+        assert_eq!(sockets.unserved(&["cli", "telegram"]), ["telegram"]);
+        assert_eq!(Sockets::default().unserved(&["cli", "telegram"]), ["cli", "telegram"]);
+    }
 }

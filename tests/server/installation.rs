@@ -1,7 +1,7 @@
 //! An installation of nightlatch in a directory of its own, for tests that run the built program.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -96,10 +96,25 @@ impl Installation {
         self.address
     }
 
-    /// Starts the server, and returns when it accepts connections.
+    /// Starts the server, and returns when it serves.
     pub(crate) fn start(&self) -> Server {
+        self.start_with(&mut nightlatch())
+    }
+
+    /// As [`Self::start`], with no more than this many descriptors.
+    pub(crate) fn start_with_descriptors(&self, count: u32) -> Server {
+        let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+        self.start_with(Command::new("sh").args(["-euc", &script, env!("CARGO_BIN_EXE_nightlatch")]))
+    }
+
+    /// Asks for what is open; it must be answered.
+    pub(crate) fn approvals(&self) {
+        done(nightlatch().arg("approvals").arg("--config").arg(self.configuration()));
+    }
+
+    fn start_with(&self, program: &mut Command) -> Server {
         let log = self.path().join("server.log");
-        let child = nightlatch()
+        let child = program
             .args(self.serve(self.address))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -109,14 +124,15 @@ impl Installation {
         let mut server = Server { child, log };
         // 10 s in all: a loop that always ends, and usually at once.
         for _ in 0..500 {
-            if TcpStream::connect(self.address).is_ok() {
+            // Its sockets are open before it holds its state.
+            if fs::read_to_string(&server.log).is_ok_and(|log| log.contains("serving started")) {
                 return server;
             }
             let ended = server.child.try_wait().expect("our child");
             assert!(ended.is_none(), "the server ended while it started: {ended:?}");
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("the server does not accept connections");
+        panic!("the server does not serve");
     }
 }
 
