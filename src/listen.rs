@@ -1,117 +1,112 @@
-//! Listeners and accepted connections: where bytes come from, and who is at the other end.
+//! Listeners and accepted connections: where bytes come from, who is at the other end, and how many may be.
 
+mod connection;
+pub mod limits;
 pub mod systemd;
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tonic::transport::server::Connected;
+
+pub use connection::{Caller, Connection};
+use limits::{Limits, OpenConnections};
 
 use crate::peer::{OVERFLOW_UID, Peer, UnixPeer};
-
-/// An accepted connection, and who is at its other end.
-#[derive(Debug)]
-pub struct Connection<Io, P> {
-    io: Io,
-    peer: P,
-}
-
-impl<Io, P> Connection<Io, P> {
-    /// A connection with `peer`.
-    pub const fn new(io: Io, peer: P) -> Self {
-        Self { io, peer }
-    }
-}
-
-/// Every request of the connection carries the peer in its extensions.
-impl<Io, P: Clone + Send + Sync + 'static> Connected for Connection<Io, P> {
-    type ConnectInfo = P;
-
-    fn connect_info(&self) -> P {
-        self.peer.clone()
-    }
-}
-
-impl<Io: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<Io, P> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<Io: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Connection<Io, P> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-}
 
 /// Connections that wait to be served.
 pub type Incoming<Io, P> = ReceiverStream<io::Result<Connection<Io, P>>>;
 
+/// A peer of the Talos protocol that sends nothing for this long is let go. A node sends its call as soon as it is
+/// connected, and is quiet for 8 s at most, while its call is held.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(15);
+
 /// After a failed accept (most often: no more descriptors) the listener rests this long, and then tries again.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled.
+/// How often a listener tells at most what it turned away.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// Bytes that a peer may send of one message before they are consumed. No message is longer.
+const STREAM_WINDOW: u32 = 16 * 1024;
+
+/// The same for all messages of a connection: the least that HTTP/2 allows (RFC 9113, 6.9.2). The library's default is
+/// 1 MiB, which a peer could make the server hold on every connection.
+const CONNECTION_WINDOW: u32 = 65_535;
+
+/// Longest headers of a call, in bytes as HTTP/2 counts them. Those of gRPC have a few hundred.
+const MAX_HEADER_LIST_LEN: u32 = 8 * 1024;
+
+/// A server of HTTP/2 for short messages: what a connection can make it hold is bounded. `max_calls` is the number of
+/// calls that one connection may have open.
+pub fn http2(max_calls: u32) -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(max_calls)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MAX_HEADER_LIST_LEN)
+}
+
+/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled. Those whose address `allows` does
+/// not like are let go unheard.
 #[must_use]
-pub fn talos(listeners: Vec<TcpListener>, tasks: &TaskTracker, stop: &CancellationToken) -> Incoming<TcpStream, Peer> {
+pub fn talos(
+    listeners: Vec<TcpListener>,
+    allows: impl Fn(IpAddr) -> bool + Clone + Send + Sync + 'static,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Incoming<TcpStream, Peer> {
     let (accepted, incoming) = mpsc::channel(1);
+    let open = Arc::new(OpenConnections::new(Limits::TALOS));
     for listener in listeners {
-        tasks.spawn(accept(listener, accepted.clone(), stop.clone(), async |listener: &TcpListener| {
+        let (allows, open) = (allows.clone(), Arc::clone(&open));
+        let next = async move |listener: &TcpListener, turned_away: &mut TurnedAway| {
             let (stream, address) = listener.accept().await?;
+            let peer = Peer::plaintext(address);
+            if !allows(peer.address) {
+                turned_away.outside += 1;
+                return Ok(None);
+            }
             // Listeners that systemd passes do not have it, and without it each fresh connection stalls for 40 ms.
             stream.set_nodelay(true)?;
-            Ok(Connection::new(stream, Peer::plaintext(address)))
-        }));
+            let connection = Connection::new(stream, peer).silent_for(LONGEST_SILENCE);
+            Ok(turned_away.or_place(connection, peer, &open))
+        };
+        tasks.spawn(accept(listener, "talos".into(), accepted.clone(), stop.clone(), next));
     }
     ReceiverStream::new(incoming)
 }
 
-/// Accepts the processes of an approval channel on `listener` until `stop` is cancelled.
+/// Accepts the processes of the approval channel `name` on `listener` until `stop` is cancelled.
 #[must_use]
 pub fn channel(
+    name: &str,
     listener: UnixListener,
-    tasks: &TaskTracker,
+    tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Incoming<UnixStream, UnixPeer> {
     let (accepted, incoming) = mpsc::channel(1);
-    tasks.spawn(accept(listener, accepted, stop.clone(), async |listener: &UnixListener| {
+    let open = OpenConnections::new(Limits::CHANNEL);
+    let next = async move |listener: &UnixListener, turned_away: &mut TurnedAway| {
         let (stream, _) = listener.accept().await?;
         let credentials = rustix::net::sockopt::socket_peercred(stream.as_fd())?;
         let peer = UnixPeer { uid: credentials.uid.as_raw(), gid: credentials.gid.as_raw() };
         if peer.uid == OVERFLOW_UID {
-            tracing::warn!(uid = peer.uid, "channel refused");
+            // Served all the same: the call's answer tells the caller why it may do nothing.
+            turned_away.unknown_user += 1;
         }
-        Ok(Connection::new(stream, peer))
-    }));
+        Ok(turned_away.or_place(Connection::new(stream, peer), peer, &open))
+    };
+    tasks.spawn(accept(listener, name.into(), accepted, stop.clone(), next));
     ReceiverStream::new(incoming)
 }
 
@@ -132,28 +127,149 @@ pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     UnixListener::bind(path)
 }
 
+/// What a listener did not serve since it told last. Peers cause it, so it must not fill the journal.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    /// Peers outside the allowed networks.
+    outside: u64,
+    /// Peers for whom there was no place.
+    too_many: u64,
+    /// Idle connections that were closed for newer ones.
+    replaced: u64,
+    /// Processes whose user the kernel cannot name.
+    unknown_user: u64,
+    failed: u64,
+    last_failure: Option<io::Error>,
+}
+
+impl TurnedAway {
+    /// The connection in its place, if there is one.
+    fn or_place<Io, P: Copy>(
+        &mut self,
+        connection: Connection<Io, P>,
+        peer: P,
+        open: &OpenConnections<P>,
+    ) -> Option<Connection<Io, P>> {
+        let Ok(slot) = open.enter(peer) else {
+            self.too_many += 1;
+            return None;
+        };
+        self.replaced += u64::from(slot.replaces);
+        Some(connection.in_place(slot))
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { outside, too_many, replaced, unknown_user, failed, last_failure: _ } = self;
+        [outside, too_many, replaced, unknown_user, failed].into_iter().all(|count| *count == 0)
+    }
+
+    fn tell(&mut self, listener: &str) {
+        let Self { outside, too_many, replaced, unknown_user, failed, last_failure } = std::mem::take(self);
+        let error = last_failure.map(tracing::field::display);
+        tracing::warn!(listener, outside, too_many, replaced, unknown_user, failed, error, "connections turned away");
+    }
+}
+
 async fn accept<L, C>(
     listener: L,
+    name: Box<str>,
     accepted: mpsc::Sender<io::Result<C>>,
     stop: CancellationToken,
-    next: impl AsyncFn(&L) -> io::Result<C>,
+    next: impl AsyncFn(&L, &mut TurnedAway) -> io::Result<Option<C>>,
 ) {
+    let mut turned_away = TurnedAway::default();
+    // The first tick is due at once, and after a quiet time so is the next one.
+    let mut report = tokio::time::interval(REPORT_EVERY);
+    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let connection = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            connection = next(&listener) => connection,
+            _ = report.tick(), if !turned_away.is_empty() => {
+                turned_away.tell(&name);
+                continue;
+            }
+            connection = next(&listener, &mut turned_away) => connection,
         };
         match connection {
-            Ok(connection) => {
+            Ok(Some(connection)) => {
                 if accepted.send(Ok(connection)).await.is_err() {
                     return;
                 }
             }
+            Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
+                turned_away.failed += 1;
+                turned_away.last_failure = Some(error);
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio_stream::StreamExt;
+    use tonic::transport::server::Connected;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn peers_outside_the_networks_are_let_go_unheard() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let allowed: IpAddr = "127.0.0.2".parse().expect("an address");
+        let mut incoming = talos(vec![listener], move |address| address == allowed, &mut tasks, &stop);
+
+        let mut outside = TcpStream::connect(address).await.expect("it listens");
+        let inside = tokio::net::TcpSocket::new_v4().expect("a socket");
+        inside.bind((allowed, 0).into()).expect("all of 127.0.0.0/8 is loopback");
+        let _inside = inside.connect(address).await.expect("it listens");
+
+        let accepted = incoming.next().await.expect("a connection").expect("accepted");
+        assert_eq!(accepted.connect_info().peer.address, allowed);
+        assert_eq!(outside.read(&mut [0]).await.expect("closed"), 0);
+    }
+
+    /// Fails each time, and counts in `tries`.
+    async fn failing(tries: &std::sync::atomic::AtomicUsize, stop: CancellationToken) {
+        let next = async |(): &(), _: &mut TurnedAway| {
+            tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err::<Option<()>, _>(io::Error::other("no descriptors"))
+        };
+        accept((), "talos".into(), mpsc::channel(1).0, stop, next).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_told_once_a_minute() {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let writer = {
+            let told = Arc::clone(&told);
+            move || Lines(Arc::clone(&told))
+        };
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let (tries, stop) = (std::sync::atomic::AtomicUsize::new(0), CancellationToken::new());
+        let ended = tokio::time::timeout(Duration::from_secs(150), failing(&tries, stop)).await;
+        ended.expect_err("it goes on");
+        assert!(tries.load(std::sync::atomic::Ordering::Relaxed) > 1_000);
+        let told = String::from_utf8(told.lock().expect("no panic").clone()).expect("text");
+        assert_eq!(told.lines().count(), 3, "{told}");
+        assert!(told.contains("failed=1 ") && told.contains("no descriptors"), "{told}");
+    }
+
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 }

@@ -368,10 +368,13 @@ impl Gate {
             return recorded.map(|()| answer);
         }
         // At the time of the rehearsal, so that what happens is what was written down.
+        // Told before a held call wakes: a channel hears of the yes before it hears of the release.
         let (answer, events) = {
             let mut ledger = self.ledger();
             ledger.set_answering(None);
-            ledger.act(now, act)
+            let (answer, events) = ledger.act(now, act);
+            self.publish(events.clone());
+            (answer, events)
         };
         self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
         if before != after && (recorded.is_err() || !must_be_saved) {
@@ -379,7 +382,6 @@ impl Gate {
             self.save().await;
         }
         self.record_the_rest(&rehearsed, &events).await;
-        self.publish(events);
         recorded.map(|()| answer)
     }
 

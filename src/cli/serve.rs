@@ -15,7 +15,7 @@ use crate::clock::HostClock;
 use crate::config::{self, LogLevel};
 use crate::credential;
 use crate::daemon::open::OpenError;
-use crate::daemon::{Server, SocketError, Sockets, logging, memory};
+use crate::daemon::{ServeError, Server, SocketError, Sockets, limits, logging, memory};
 use crate::state;
 
 /// Answer nodes, and ask people first
@@ -58,29 +58,38 @@ pub fn run(args: Args) -> Result<(), Failure> {
         config.log.level = level;
     }
     let logging = logging::start(&config.log);
-    // Before any key is read.
-    memory::protect();
+    // Before there are threads: it reads variables, and clears them.
+    let inherited = Sockets::inherit(&config).map_err(|error| socket_failure(&error));
+    let cannot_start = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot start").because(&error);
+    let _forwarding = logging.forward().map_err(cannot_start)?;
     for warning in &warnings {
         tracing::warn!(%warning, "configuration doubtful");
     }
     tracing::warn!(tls = "off", "connections unencrypted");
-    // Before the runtime: it reads and clears variables, which only a process without threads may.
-    let sockets = Sockets::open(&config);
-    let cannot_start = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot start").because(&error);
-    let _forwarding = logging.forward().map_err(cannot_start)?;
-    let sockets = sockets.map_err(|error| socket_failure(&error))?;
+    limits::raise_descriptors();
+    // Before any key is read.
+    memory::protect();
+    let inherited = inherited?;
+    let server = Server::open(&config, Arc::new(HostClock)).map_err(|error| open_failure(&error))?;
+    // Not before the state is held: whoever can connect finds a server that can answer.
+    let sockets = inherited.map_or_else(|| Sockets::bind(&config), Ok).map_err(|error| socket_failure(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
-        let server = Server::open(&config, Arc::new(HostClock)).map_err(|error| open_failure(&error))?;
         let stop = stop_signal()?;
         for address in sockets.talos_addresses() {
             tracing::info!(%address, "listening");
         }
-        server
-            .run(sockets, stop)
-            .await
-            .map_err(|error| Failure::new(exit::UNAVAILABLE, "the server ended").because(&error))
+        server.run(sockets, stop).await.map_err(|error| serve_failure(&error))
     })
+}
+
+fn serve_failure(error: &ServeError) -> Failure {
+    let failure = |code| Failure::new(code, "the server ended").because(error);
+    match error {
+        ServeError::Ended(_) => failure(exit::SOFTWARE)
+            .hint("start it again, which systemd does by itself, and report what the lines above say: this is a bug"),
+        ServeError::Sockets(_) | ServeError::Unrecorded(_) => failure(exit::UNAVAILABLE),
+    }
 }
 
 /// Resolves when somebody wants the server to stop.
@@ -97,20 +106,12 @@ fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
 }
 
 fn socket_failure(error: &SocketError) -> Failure {
-    let failure = |code| Failure::new(code, error.to_string()).because(error);
-    match error {
-        SocketError::Bind(..) => {
-            failure(exit::UNAVAILABLE).hint("another process may listen there: ss -ltnp shows which")
-        }
-        SocketError::BindChannel(..) => failure(exit::CANNOT_CREATE)
-            .hint("its directory must exist and be writable for this user, and no other server may listen there"),
-        SocketError::Inherit(_) => failure(exit::CONFIG).hint(
-            "FileDescriptorName= in the socket units must be `talos`, `metrics`, or `approval-` and a channel's name",
-        ),
-        SocketError::NoTalos => {
-            failure(exit::CONFIG).hint("add [listen] talos = [\"ADDRESS:4050\"], or start the socket unit")
-        }
-    }
+    let code = match error {
+        SocketError::Bind(..) => exit::UNAVAILABLE,
+        SocketError::BindChannel(..) => exit::CANNOT_CREATE,
+        SocketError::Inherit(_) | SocketError::NoTalos => exit::CONFIG,
+    };
+    Failure::new(code, error.to_string()).because(error).hint(error.hint())
 }
 
 fn open_failure(error: &OpenError) -> Failure {

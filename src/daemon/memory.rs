@@ -22,6 +22,6 @@ pub fn protect() {
         return;
     }
     if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT) {
-        tracing::debug!(%error, "memory unlocked");
+        tracing::warn!(%error, "memory unlocked");
     }
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net;
 use std::os::unix::net as unix;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +12,15 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::services::{Ended, Services};
+use super::sockets::Sockets;
 use crate::approval::channel::{Channel, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
 use crate::audit::record::{Detail, Name, Started, Stopped};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config;
 use crate::listen;
-use crate::listen::systemd::{InheritError, Inherited};
 use crate::peer::admission::Admission;
 use crate::pipeline::Pipeline;
 use crate::wire::talos::Talos;
@@ -36,30 +36,6 @@ pub struct Server {
     pub(super) channels: Vec<config::Channel>,
 }
 
-/// Where the server listens.
-#[derive(Debug, Default)]
-pub struct Sockets {
-    talos: Vec<net::TcpListener>,
-    channels: Vec<(Box<str>, unix::UnixListener)>,
-}
-
-/// Why there is nowhere to listen.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// An address for nodes cannot be listened on.
-    #[error("cannot listen on {0}")]
-    Bind(net::SocketAddr, #[source] io::Error),
-    /// A channel's socket cannot be listened on.
-    #[error("cannot listen on {}", .0.display())]
-    BindChannel(PathBuf, #[source] io::Error),
-    /// What systemd passed does not fit the configuration.
-    #[error("cannot use the sockets that systemd passed")]
-    Inherit(#[from] InheritError),
-    /// Nodes could not reach the server.
-    #[error("there is no socket for nodes: systemd passed none named `talos`, and [listen] names no address")]
-    NoTalos,
-}
-
 /// How often it is looked whether something ran out.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -69,47 +45,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Longest message of a channel, in bytes.
 const MAX_CHANNEL_MESSAGE_LEN: usize = 16 * 1024;
 
-impl Sockets {
-    /// Those that systemd passed, or else those that `config` names. Called before there are threads.
-    ///
-    /// # Errors
-    /// [`SocketError`] when systemd passed others than `config` knows, or one cannot be listened on.
-    pub fn open(config: &Config) -> Result<Self, SocketError> {
-        let names: Vec<&str> = config.channels.iter().map(|channel| &*channel.name).collect();
-        let sockets = match listen::systemd::inherit(&names)? {
-            Some(Inherited { talos, channels, metrics }) => {
-                if metrics.is_some() {
-                    tracing::warn!("metrics unserved");
-                }
-                Self { talos, channels: channels.into_iter().map(|(name, socket)| (name.into(), socket)).collect() }
-            }
-            None => Self::bind(config)?,
-        };
-        if sockets.talos.is_empty() { Err(SocketError::NoTalos) } else { Ok(sockets) }
-    }
-
-    fn bind(config: &Config) -> Result<Self, SocketError> {
-        let mut sockets = Self::default();
-        for address in &config.listen.talos {
-            let listener = net::TcpListener::bind(address).map_err(|error| SocketError::Bind(*address, error))?;
-            sockets.talos.push(listener);
-        }
-        for channel in &config.channels {
-            if let Some(path) = &channel.socket {
-                let listener =
-                    listen::bind_unix(path).map_err(|error| SocketError::BindChannel(path.clone(), error))?;
-                sockets.channels.push((channel.name.clone(), listener));
-            }
-        }
-        Ok(sockets)
-    }
-
-    /// The addresses at which nodes are served.
-    #[must_use]
-    pub fn talos_addresses(&self) -> Vec<net::SocketAddr> {
-        self.talos.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-    }
-}
+/// Calls that one connection of a channel may have open: it follows events, and people answer now and then.
+const MAX_CHANNEL_CALLS: u32 = 64;
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -117,9 +54,9 @@ pub enum ServeError {
     /// The sockets cannot be used.
     #[error("cannot use the sockets")]
     Sockets(#[from] io::Error),
-    /// Serving failed.
-    #[error("serving failed")]
-    Transport(#[from] tonic::transport::Error),
+    /// A part of it ended, and the rest is of no use without it.
+    #[error("cannot go on")]
+    Ended(#[from] Ended),
     /// The beginning or the end could not be recorded.
     #[error("cannot write the audit log")]
     Unrecorded(#[from] Unrecorded),
@@ -154,46 +91,59 @@ impl Server {
         self.log
             .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
             .await?;
-        let (stopping, accepting, calls) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        let nodes = {
-            let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
-            let incoming = listen::talos(listeners, &accepting, &stopping);
-            self.talos(&calls).serve(incoming, stopping.clone().cancelled_owned())
-        };
-        for (name, listener) in sockets.channels {
-            let Some(service) = self.channel(&name) else { continue };
-            let incoming = listen::channel(unix(listener)?, &accepting, &stopping);
-            // Not drained: a channel's stream never ends by itself.
-            let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
-            tokio::spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!(%error, channel = %name, "channel failed");
-                }
-            });
-        }
-        let clockwork = tokio::spawn(self.clockwork());
-        let nodes = tokio::spawn(nodes);
+        let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
+        let mut services = self.start(sockets, &calls, &stopping)?;
         tracing::info!("serving started");
-        let reason = stop.await;
+        let ended = services.until(stop).await;
+        let reason = match &ended {
+            Ok(reason) => (*reason).to_owned(),
+            Err(ended) => ended.to_string(),
+        };
         tracing::info!(reason, "serving stops");
         stopping.cancel();
         calls.close();
         let drained = tokio::time::timeout(DRAIN, async {
             calls.wait().await;
             self.gate.drain().await;
-            nodes.await
-        })
-        .await;
-        clockwork.abort();
-        self.log.stop(Stopped { reason: Detail::new(reason) }).await?;
-        match drained {
-            Ok(Ok(served)) => Ok(served?),
-            Ok(Err(_)) => Ok(()),
-            Err(_) => {
-                tracing::warn!("drain cut off");
-                Ok(())
-            }
+            services.drain_nodes().await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!("drain cut off");
         }
+        drop(services);
+        self.log.stop(Stopped { reason: Detail::new(&reason) }).await?;
+        ended.map(|_| ()).map_err(ServeError::from)
+    }
+
+    fn start(&self, sockets: Sockets, calls: &TaskTracker, stopping: &CancellationToken) -> io::Result<Services> {
+        let mut services = Services::default();
+        let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
+        let admission = Arc::clone(&self.admission);
+        let allows = move |address| admission.allows_address(address);
+        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping);
+        let serving = self.talos(calls).serve(incoming, stopping.clone().cancelled_owned());
+        services.nodes.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "serving nodes failed");
+            }
+        });
+        for (name, listener) in sockets.channels {
+            let Some(service) = self.channel(&name) else { continue };
+            let incoming = listen::channel(&name, unix(listener)?, &mut services.listeners, stopping);
+            // Not drained: a channel's stream never ends by itself.
+            let serving = listen::http2(MAX_CHANNEL_CALLS).add_service(service).serve_with_incoming(incoming);
+            services.channels.spawn(async move {
+                match serving.await {
+                    Ok(()) => tracing::info!(channel = %name, "channel ended"),
+                    Err(error) => tracing::error!(%error, channel = %name, "channel failed"),
+                }
+            });
+        }
+        let clockwork = self.clockwork();
+        services.clockwork.spawn(async move {
+            clockwork.await;
+        });
+        Ok(services)
     }
 
     /// What has to happen although nobody calls: asks expire, notices and sums of refusals are due.

@@ -143,7 +143,7 @@ pub struct Admission {
     networks: Vec<IpNet>,
     nodes: HashMap<NodeUuid, ListedNode>,
     uuid_policy: UuidPolicy,
-    /// Nodes at their listed addresses: never more than those, so that nobody else can crowd them out.
+    /// Nodes at their listed addresses. Nobody else can crowd them out; in a large listed network its neighbours can.
     listed: Mutex<RateLimit<(NodeUuid, IpNet)>>,
     elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
     strangers: Mutex<RateLimit<IpNet>>,

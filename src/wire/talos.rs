@@ -14,7 +14,7 @@ use super::status;
 use super::stubs;
 use super::stubs::kms_service_server::{KmsService, KmsServiceServer};
 use crate::clock::Clock;
-use crate::listen::Connection;
+use crate::listen::{self, Caller, Connection};
 use crate::peer::Peer;
 use crate::pipeline::{Call, Pipeline};
 use crate::request;
@@ -24,8 +24,8 @@ use crate::seal::Answer;
 /// Longest message that is read, in bytes. The longest that makes sense is a blob of 1,024 with a claim of 64.
 pub const MAX_MESSAGE_LEN: usize = 16 * 1024;
 
-/// Calls of one connection that are worked on at once. A node makes one.
-pub const MAX_CALLS_PER_CONNECTION: usize = 32;
+/// Calls that one connection may have open. A node makes one.
+pub const MAX_CALLS_PER_CONNECTION: u32 = 8;
 
 /// The service that nodes call.
 #[derive(Clone)]
@@ -61,11 +61,7 @@ impl Talos {
         Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let service = KmsServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE_LEN);
-        tonic::transport::Server::builder()
-            .concurrency_limit_per_connection(MAX_CALLS_PER_CONNECTION)
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stop)
-            .await
+        listen::http2(MAX_CALLS_PER_CONNECTION).add_service(service).serve_with_incoming_shutdown(incoming, stop).await
     }
 
     async fn handle(
@@ -74,7 +70,9 @@ impl Talos {
         message: Request<stubs::Request>,
     ) -> Result<Response<stubs::Response>, Status> {
         let now = self.clock.now();
-        let peer = *message.extensions().get::<Peer>().ok_or_else(status::no_peer)?;
+        let caller = message.extensions().get::<Caller>().ok_or_else(status::no_peer)?;
+        let peer = caller.peer;
+        let _in_progress = caller.begin_call();
         let deadline = client_timeout(message.metadata()).map(|timeout| now.moment.after(timeout));
         let stubs::Request { node_uuid, data } = message.into_inner();
         let gone = CancellationToken::new();

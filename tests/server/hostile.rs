@@ -1,12 +1,15 @@
 //! What the network may throw at the server: after each of it, a node that behaves is still answered.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::installation::{CP_1, Installation, WORKER_2};
+use nightlatch::listen::limits::raise_descriptor_limit;
 use nightlatch::wire::stubs::Request;
 use nightlatch::wire::stubs::kms_service_client::KmsServiceClient;
+use rustix::net::{self, AddressFamily, SocketType};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -86,6 +89,46 @@ async fn peers_that_say_nothing() {
     assert_serves(installation.address()).await;
     drop(silent);
     assert_serves(installation.address()).await;
+}
+
+/// Twice as many as the server has descriptors, from one address and from many: people and nodes do not notice.
+#[tokio::test]
+async fn two_thousand_peers_that_say_nothing() {
+    const PEERS: u16 = 2_000;
+    let own = raise_descriptor_limit().expect("our own limit");
+    assert!(own.is_none_or(|own| own > 2 * u64::from(PEERS)), "this test needs {PEERS} descriptors itself");
+    let installation = Installation::new();
+    let _server = installation.start_with_descriptors(1_024);
+    for addresses in [1, 125] {
+        let from = |peer: u16| Ipv4Addr::from([127, 0, 1, u8::try_from(1 + peer % addresses).expect("at most 126")]);
+        let mut silent = vec![];
+        for peer in 0..PEERS {
+            silent.push(connect_from(from(peer), installation.address()));
+            if peer % 100 == 99 {
+                assert_greets(installation.address());
+            }
+        }
+        installation.approvals();
+        assert_serves(installation.address()).await;
+        drop(silent);
+        assert_serves(installation.address()).await;
+    }
+}
+
+/// Whoever connects is greeted; then everybody who connected before was accepted. Without this the listener's backlog
+/// runs over, and each connection beyond it waits for a second.
+fn assert_greets(address: SocketAddr) {
+    let mut connection = TcpStream::connect(address).expect("the server listens");
+    connection.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    connection.write_all(PREFACE).expect("the server listens");
+    connection.read_exact(&mut [0; 9]).expect("the server sends its settings");
+}
+
+fn connect_from(address: Ipv4Addr, server: SocketAddr) -> OwnedFd {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    net::bind(&socket, &SocketAddr::from((address, 0))).expect("all of 127.0.0.0/8 is loopback");
+    net::connect(&socket, &server).expect("the server listens");
+    socket
 }
 
 #[tokio::test]

@@ -101,15 +101,31 @@ impl Installation {
         self.address
     }
 
-    /// Starts the server, and returns when it accepts connections.
+    /// Starts the server, and returns when it serves.
     pub(crate) fn start(&self) -> Server {
-        let log = File::create(self.log()).expect("a log");
-        self.start_with(log.into())
+        self.start_as(&mut nightlatch(), File::create(self.log()).expect("a log").into())
     }
 
     /// The same, with a standard error of the caller's choice.
     pub(crate) fn start_with(&self, standard_error: Stdio) -> Server {
-        let child = nightlatch()
+        self.start_as(&mut nightlatch(), standard_error)
+    }
+
+    /// As [`Self::start`], with no more than this many descriptors.
+    pub(crate) fn start_with_descriptors(&self, count: u32) -> Server {
+        let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", &script, env!("CARGO_BIN_EXE_nightlatch")]);
+        self.start_as(&mut shell, File::create(self.log()).expect("a log").into())
+    }
+
+    /// Asks for what is open; it must be answered.
+    pub(crate) fn approvals(&self) {
+        done(nightlatch().arg("approvals").arg("--config").arg(self.configuration()));
+    }
+
+    fn start_as(&self, program: &mut Command, standard_error: Stdio) -> Server {
+        let child = program
             .args(self.serve(self.address))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -119,6 +135,7 @@ impl Installation {
         let mut server = Server { child, log: self.log() };
         // 10 s in all: a loop that always ends, and usually at once.
         for _ in 0..500 {
+            // It listens once it holds its state.
             if TcpStream::connect(self.address).is_ok() {
                 return server;
             }
@@ -126,7 +143,7 @@ impl Installation {
             assert!(ended.is_none(), "the server ended while it started: {ended:?}");
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("the server does not accept connections");
+        panic!("the server does not serve");
     }
 }
 

@@ -192,11 +192,19 @@ async fn a_disk_too_full_for_the_state_keeps_no_node_from_its_disk() {
 }
 
 #[tokio::test]
-async fn an_ask_that_cannot_be_recorded_is_not_asked() {
+async fn a_channel_hears_of_the_yes_before_the_release() {
     let bench = Bench::new();
-    bench.records.audit_fails.store(true, Ordering::Relaxed);
-    assert!(matches!(bench.call().await, Err(NotApproved::Unrecorded(_))));
-    assert!(bench.gate.subscribe("cli").expect("room").asks.is_empty());
+    let ask = bench.ask().await;
+    let mut heard = bench.gate.subscribe("cli").expect("room");
+    let mut acts = bench.gate.acts.subscribe();
+    let acting = tokio::spawn({
+        let (gate, act) = (Arc::clone(&bench.gate), bench.vote(ask, Verdict::Approve(None)));
+        async move { gate.act(act).await }
+    });
+    // The moment at which held calls wake.
+    acts.changed().await.expect("the gate lives");
+    assert!(matches!(heard.events.try_recv().as_deref(), Ok(Event::Voted { .. } | Event::Closed(_))));
+    assert!(acting.await.expect("no panic").is_ok());
 }
 
 #[tokio::test]

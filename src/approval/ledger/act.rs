@@ -237,15 +237,12 @@ impl Ledger {
         }
         let ends = now.moment.after(lasts);
         let longer = self.refusals.iter().find(|bound| same(&bound.refusal) && bound.ends > ends);
-        let (refusal, lasts) = match longer.cloned() {
-            // Whoever says no again does not mean to shorten what was said before.
-            Some(bound) => (bound.refusal, now.moment.until(bound.ends)),
-            None => {
-                self.refusals.retain(|bound| !same(&bound.refusal));
-                self.refusals.push(Bound { refusal: refusal.clone(), ends });
-                (refusal, lasts)
-            }
-        };
+        // Whoever says no again does not mean to shorten what was said before.
+        let (until, ends) = longer.map_or((refusal.until, ends), |bound| (bound.refusal.until, bound.ends));
+        let lasts = now.moment.until(ends);
+        self.refusals.retain(|bound| !same(&bound.refusal));
+        let refusal = Refusal { until, ..refusal };
+        self.refusals.push(Bound { refusal: refusal.clone(), ends });
         self.grants.retain(|grant| grant.node.uuid != node.uuid || origin.is_some_and(|origin| origin != grant.origin));
         events.push(Event::Refused { refusal: refusal.clone(), node: ListedNode::clone(node), ask });
         let bound: Vec<AskId> =

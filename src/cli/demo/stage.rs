@@ -94,7 +94,7 @@ impl Stage {
         create_key(&directory.0.join("key"), None)?;
         drop(Store::create(&config.state_directory, config.installation).map_err(|error| cannot(&error))?);
         let server = Server::open(&config, Arc::new(HostClock)).map_err(|error| cannot(&error))?;
-        let sockets = Sockets::open(&config).map_err(|error| cannot(&error))?;
+        let sockets = Sockets::bind(&config).map_err(|error| cannot(&error))?;
         let address = *sockets
             .talos_addresses()
             .first()
