@@ -27,8 +27,8 @@ pub struct Args {
     yes: bool,
 }
 
-/// How long `--yes` lets the node wait, as somebody who reaches for a phone would.
-const MOMENT: Duration = Duration::from_secs(2);
+/// How long `--yes` lets the node wait: long enough to see what its console shows meanwhile.
+const MOMENT: Duration = Duration::from_secs(7);
 
 /// How long the demo waits for an answer. Silence means no.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -67,7 +67,10 @@ async fn play(yes: bool) -> Result<(), Failure> {
         }),
     };
     narrator.plain(match boot {
-        Boot::Opened => "\nOne approval, three volumes: the node boots. Nothing was stored on it that opens its disks.\n",
+        Boot::Opened => {
+            "\nOne approval, three volumes: the node boots. Nothing was stored on it that opens its disks, and who \
+             approved\nwas written down before a key left the server.\n"
+        }
         Boot::Denied => {
             "\nThe disks stay closed. The node asks again every 30 s and is refused for an hour, without another prompt.\n"
         }
@@ -114,6 +117,7 @@ impl Person {
                 }
             };
             self.narrator.answered();
+            self.narrator.you(if verdict == v1::Verdict::Approve { "approve" } else { "deny" });
             let request = v1::VoteRequest {
                 ask_id: ask.id.clone(),
                 verdict: verdict.into(),
@@ -130,20 +134,12 @@ impl Person {
         let ask = match update {
             Update::Event(Event::Opened(ask)) => ask,
             Update::Connected(snapshot) => snapshot.asks.into_iter().next()?,
-            Update::Event(Event::Closed(closed)) => {
-                self.narrator.server(match closed.outcome() {
-                    v1::Outcome::Approved => "writes down who approved, and then releases",
-                    v1::Outcome::Denied => "writes down who denied, and remembers it across restarts",
-                    _ => "closes the request",
-                });
-                return None;
-            }
             Update::Event(_) | Update::Lost(_) => return None,
         };
         self.narrator.server("asks a person before it answers");
         self.narrator.prompt(&text::headline(&ask));
         if self.yes {
-            self.narrator.plain("          (--yes: approved in a moment)\n");
+            self.narrator.plain("          (--yes: approved after 7 s)\n");
         } else {
             self.narrator.question();
         }

@@ -85,7 +85,11 @@ impl Node {
                 Ok(_) => return Err(Failure::new(exit::SOFTWARE, "the server released a key that does not fit")),
                 Err(status) => status,
             };
-            self.narrator.node(&format!("its console shows: {:?}: {}", status.code(), status.message()));
+            self.narrator.node(&format!(
+                "its console shows: rpc error: code = {:?} desc = {}",
+                status.code(),
+                status.message()
+            ));
             if status.code() == Code::PermissionDenied {
                 denied += 1;
             }

@@ -155,6 +155,10 @@ impl Narrator {
         self.line("node", happens);
     }
 
+    pub(super) fn you(&self, happens: &str) {
+        self.line("you", happens);
+    }
+
     fn line(&self, who: &str, happens: &str) {
         let line = format!("{:5.1} s  {who:<6}  {happens}\n", self.elapsed().as_secs_f64());
         if self.asking.get() {
