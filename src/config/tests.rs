@@ -159,7 +159,7 @@ fn installation_is_required_and_is_no_placeholder() {
 #[test]
 fn plaintext_must_be_said() {
     assert_refused(&MINIMAL.replace("tls", "#"), &["tls is missing", "tls = \"off\""]);
-    assert_refused(&MINIMAL.replace("\"off\"", "\"on\""), &["TLS is not built yet", "next release step"]);
+    assert_refused(&MINIMAL.replace("\"off\"", "\"on\""), &["TLS is not built yet", "the only value for now"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn tls(written: Option<Spanned<String>>, findings: &mut Findings<'_>) -> Option<
     if written.get_ref() == "off" {
         return Some(Tls::Off);
     }
-    let hint = "the only value for now is tls = \"off\"; TLS arrives with the next release step";
+    let hint = "the only value for now is tls = \"off\": keep nodes and server on a network that you trust";
     findings.problem(written.span(), "TLS is not built yet", hint);
     None
 }
