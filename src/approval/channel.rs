@@ -225,3 +225,6 @@ impl Approvals for Channel {
         Ok(Response::new(v1::UnblockResponse { ended }))
     }
 }
+
+#[cfg(test)]
+mod tests;
