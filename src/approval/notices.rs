@@ -83,4 +83,28 @@ mod tests {
         assert!(notices.due(at(7202)).is_empty(), "silence is not told");
         assert!(notices.note(at(7203), NoticeKind::Strangers, None, [192, 0, 2, 1].into()).is_some());
     }
+
+    #[test]
+    fn each_node_and_kind_is_told_of_by_itself_and_with_the_last_address() {
+        let node = |name: &str| {
+            ListedNode::new(crate::peer::Node {
+                uuid: NodeUuid::parse(name).expect("printable"),
+                name: name.into(),
+                cluster: None,
+                addresses: vec![],
+                formerly: vec![],
+                bind_address: false,
+            })
+        };
+        let mut notices = Notices::default();
+        let mut note = |node: &ListedNode, last| {
+            notices.note(at(1), NoticeKind::OtherAddress, Some(node), [192, 0, 2, last].into()).is_some()
+        };
+        assert_eq!([note(&node("a"), 1), note(&node("b"), 2), note(&node("a"), 3)], [true, true, false]);
+        let digest = notices.due(at(3601));
+        let [only] = digest.as_slice() else { panic!("only `a` called again: {digest:?}") };
+        assert_eq!(only.node.as_ref().map(|node| &*node.name), Some("a"));
+        assert_eq!((only.address, only.count), ([192, 0, 2, 3].into(), 1));
+        assert!(notices.due(at(3602)).is_empty(), "once an hour");
+    }
 }

@@ -33,6 +33,8 @@ struct SlowRecords {
     saves: Mutex<Vec<Standing>>,
     audit_fails: AtomicBool,
     save_fails: AtomicBool,
+    /// Held by a test that wants nothing to be written meanwhile.
+    pen: tokio::sync::Mutex<()>,
 }
 
 impl Records for SlowRecords {
@@ -43,6 +45,7 @@ impl Records for SlowRecords {
     ) -> Pin<Box<dyn Future<Output = Result<(), Unrecorded>> + Send + 'a>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            let _writing = self.pen.lock().await;
             if self.audit_fails.load(Ordering::Relaxed) && !events.is_empty() {
                 return Err(Unrecorded("no space for records".into()));
             }
@@ -138,18 +141,79 @@ async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
         let bench = Bench::new();
         let ask = bench.ask().await;
         bench.clock.0.store(599, Ordering::Relaxed);
-        let answering = tokio::spawn({
-            let (gate, act) = (Arc::clone(&bench.gate), bench.vote(ask, verdict));
-            async move { gate.act(act).await }
-        });
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
+        let nothing_is_written = bench.records.pen.lock().await;
+        let answering = bench.gate.act(bench.vote(ask, verdict));
+        tokio::pin!(answering);
+        for _ in 0..10 {
+            tokio::select! {
+                biased;
+                _ = &mut answering => panic!("nothing can be written"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
         bench.clock.0.store(601, Ordering::Relaxed);
-        bench.gate.tick().await.expect("recorded");
-        assert!(matches!(answering.await.expect("no panic"), Ok(Answer::Decided(_))));
+        let (ticked, ()) = tokio::join!(bench.gate.tick(), async { drop(nothing_is_written) });
+        ticked.expect("recorded");
+        assert!(matches!(answering.await, Ok(Answer::Decided(_))));
         let closed = lock(&bench.records.events).iter().filter(|event| matches!(event, Event::Closed(_))).count();
         assert_eq!(closed, 1, "one ask is closed once");
     }
+}
+
+#[tokio::test]
+async fn an_ask_that_was_answered_in_vain_expires_as_any_other() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    bench.records.audit_fails.store(true, Ordering::Relaxed);
+    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_err());
+    bench.records.audit_fails.store(false, Ordering::Relaxed);
+    bench.clock.0.store(601, Ordering::Relaxed);
+    bench.gate.tick().await.expect("recorded");
+    assert!(bench.gate.subscribe("cli").expect("room").asks.is_empty());
+}
+
+#[tokio::test]
+async fn who_attaches_is_told_what_is_approved_and_what_was_closed() {
+    let bench = Bench::new();
+    for number in 0..CLOSED_TOLD + 2 {
+        bench.clock.0.store(number * 10_000, Ordering::Relaxed);
+        let ask = bench.ask().await;
+        assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+    }
+    let told = bench.gate.subscribe("cli").expect("room");
+    assert_eq!((told.grants.len(), told.closed.len()), (1, CLOSED_TOLD));
+    assert_eq!(told.grants[0].ask, told.closed[CLOSED_TOLD - 1].ask.id, "newest last");
+    assert_eq!(told.grants[0].left, Duration::from_secs(300));
+}
+
+#[tokio::test]
+async fn what_could_not_be_opened_uses_nothing_up() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+    for second in 0..60 {
+        bench.clock.0.store(second, Ordering::Relaxed);
+        let approved = bench.call().await.expect("approved");
+        bench.gate.failed(approved.terms());
+    }
+    assert_eq!(bench.gate.subscribe("cli").expect("room").grants[0].uses_left, 32);
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_with_the_name_of_the_node_and_nobody_else_is() {
+    let bench = Bench::new();
+    let mut told = bench.gate.subscribe("cli").expect("room");
+    let node = bench.admission.nodes().next().expect("a node");
+    for why in [NotAdmitted::Network, NotAdmitted::TooMany] {
+        bench.gate.turned_away(why, Some(node), [192, 0, 2, 1].into());
+    }
+    let names: Vec<Option<String>> = std::iter::from_fn(|| told.events.try_recv().ok())
+        .filter_map(|event| match &*event {
+            Event::Notice(notice) => Some(notice.node.as_ref().map(|node| node.name.to_string())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, [None, Some("cp-1".to_owned())]);
 }
 
 #[tokio::test]

@@ -583,6 +583,83 @@ fn a_yes_to_unlocking_answers_the_open_ask_for_a_seal() {
 }
 
 #[test]
+fn a_yes_to_unlocking_answers_no_ask_of_another_node_place_or_rule() {
+    let mut bench = Bench::new();
+    let strict = Rule { action: Action::Ask, requirement: requirement(&["alice", "bob"], 2) };
+    let other_node = bench.ask(0, &call("cp-2", Operation::Seal, 0));
+    let other_place = bench.ask(0, &from_address(seal(), 50));
+    let Judgement::Waiting { ask: stricter, .. } = bench.judge_by(0, &seal(), &strict) else { panic!("an ask") };
+    let unsealing = bench.ask(1, &unseal(1));
+    bench.approve(2, unsealing);
+    let open: BTreeSet<AskId> = bench.ledger.asks().iter().map(|ask| ask.id).collect();
+    assert_eq!(open, BTreeSet::from([other_node, other_place, stricter]));
+}
+
+#[test]
+fn the_shortest_lease_that_a_voter_gave_counts() {
+    for order in [[Some(60), None], [None, Some(60)], [Some(60), Some(600)], [Some(600), Some(60)]] {
+        let mut bench = Bench::new();
+        let both = Rule { action: Action::Ask, requirement: requirement(&["alice", "bob"], 2) };
+        let Judgement::Waiting { ask, .. } = bench.judge_by(0, &seal(), &both) else { panic!("an ask") };
+        for (who, lasts) in ["alice", "bob"].into_iter().zip(order) {
+            bench.vote(0, ask, who, Verdict::Approve(lasts.map(Duration::from_secs)));
+        }
+        assert!(matches!(bench.judge_by(59, &seal(), &both), Judgement::Approved(_)), "{order:?}");
+        assert!(matches!(bench.judge_by(61, &seal(), &both), Judgement::Waiting { .. }), "{order:?}");
+        let mut late = Bench::new();
+        let Judgement::Waiting { ask, .. } = late.judge_by(0, &seal(), &both) else { panic!("an ask") };
+        for (who, lasts) in ["alice", "bob"].into_iter().zip(order) {
+            late.vote(0, ask, who, Verdict::Approve(lasts.map(Duration::from_secs)));
+        }
+        assert!(matches!(late.judge_by(3_600, &seal(), &both), Judgement::Waiting { .. }), "a named time is kept");
+    }
+}
+
+#[test]
+fn an_approved_seal_says_how_long_it_may_be_collected_and_an_unseal_does_not() {
+    let mut bench = Bench::new();
+    let sealing = bench.ask(0, &seal());
+    let Answer::Decided(sealed) = bench.approve(0, sealing) else { panic!("decided") };
+    assert_eq!(sealed.collectable, Duration::from_secs(24 * 3600));
+    let named = bench.ask(0, &call("cp-2", Operation::Seal, 0));
+    let sixty = Some(Duration::from_secs(60));
+    let Answer::Decided(named) = bench.vote(0, named, "alice", Verdict::Approve(sixty)) else { panic!("decided") };
+    assert_eq!(named.collectable, Duration::ZERO);
+    let unsealing = bench.ask(0, &call("w-1", Operation::Unseal, 1));
+    let Answer::Decided(unsealed) = bench.approve(0, unsealing) else { panic!("decided") };
+    assert_eq!(unsealed.collectable, Duration::ZERO);
+}
+
+#[test]
+fn a_use_comes_back_to_the_grant_that_it_was_spent_on() {
+    let mut bench = Bench::new();
+    for name in ["cp-1", "cp-2"] {
+        let ask = bench.ask(0, &call(name, Operation::Unseal, 1));
+        bench.approve(0, ask);
+    }
+    let Judgement::Approved(terms) = bench.judge(1, &call("cp-2", Operation::Unseal, 1)) else { panic!("approved") };
+    bench.ledger.give_back(&terms);
+    let uses: Vec<u32> = bench.ledger.grants(at(1)).map(|grant| grant.uses_left).collect();
+    assert_eq!(uses, [32, 32]);
+}
+
+#[test]
+fn a_warning_is_about_one_node_is_told_once_and_ends_with_its_hour() {
+    let mut bench = Bench::new();
+    bench.ask(0, &unseal(1));
+    bench.ask(0, &from_address(call("cp-2", Operation::Unseal, 1), 66));
+    assert!(bench.ledger.asks().iter().all(|ask| !ask.warnings.contains(&Warning::SecondAddress)));
+    let mut told = |seconds, last| {
+        bench.fresh = bench.fresh.wrapping_add(1);
+        let fresh = Fresh { id: AskId([bench.fresh; 16]), code: 0 };
+        let stray = from_address(unseal(1), last);
+        let events = bench.ledger.judge(at(seconds), &stray, &rule(Action::Ask), fresh).1;
+        events.iter().filter(|event| matches!(event, Event::Changed(ask) if ask.origin == Origin::Listed)).count()
+    };
+    assert_eq!([told(1, 66), told(2, 66), told(3, 67)], [1, 0, 0]);
+}
+
+#[test]
 fn a_shorter_no_does_not_shorten_a_longer_one() {
     let mut bench = Bench::new();
     let block =
