@@ -106,5 +106,7 @@ mod tests {
         assert_eq!(only.node.as_ref().map(|node| &*node.name), Some("a"));
         assert_eq!((only.address, only.count), ([192, 0, 2, 3].into(), 1));
         assert!(notices.due(at(3602)).is_empty(), "once an hour");
+        let soon = notices.note(at(3603), NoticeKind::OtherAddress, Some(&node("a")), [192, 0, 2, 3].into());
+        assert!(soon.is_none(), "and the hour begins anew with the digest");
     }
 }
