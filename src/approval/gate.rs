@@ -320,12 +320,10 @@ impl Gate {
             return Err(NotApproved::Unrecorded(unrecorded));
         }
         // Under the ledger's lock, so that no vote comes between: a channel hears of an ask before it hears of its end.
+        // One that was closed while its opening was written is not told of at all: it would stay on the screen.
         let mut ledger = self.ledger();
-        for event in &events {
-            if let Event::Opened(ask) = event {
-                ledger.set_recorded(ask.id);
-            }
-        }
+        let is_open = |event: &Event| !matches!(event, Event::Opened(ask) if !ledger.set_recorded(ask.id));
+        let events = events.into_iter().filter(is_open).collect();
         self.publish(events);
         drop(ledger);
         Ok(judgement)

@@ -415,11 +415,12 @@ impl Ledger {
         seen.push((call.origin, now));
     }
 
-    /// Lets people be told of an ask: its opening is on record.
-    pub fn set_recorded(&mut self, id: AskId) {
-        if let Some(ask) = self.asks.get_mut(&id) {
+    /// Lets people be told of an ask: its opening is on record. `false` when it is open no more.
+    pub fn set_recorded(&mut self, id: AskId) -> bool {
+        self.asks.get_mut(&id).is_some_and(|ask| {
             ask.recorded = true;
-        }
+            true
+        })
     }
 
     /// Takes back an ask that could not be recorded: nobody was told of it.

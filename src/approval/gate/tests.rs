@@ -161,6 +161,37 @@ async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
 }
 
 #[tokio::test]
+async fn an_ask_that_opens_while_its_node_is_blocked_is_closed_on_record_and_told_to_nobody() {
+    let bench = Bench::new();
+    let node = ListedNode::clone(bench.admission.nodes().next().expect("a node"));
+    let vote = Vote { approver: "alice".into(), channel: "cli".into() };
+    let block = Act::Block { node, by: Voter { vote, uid: 1000, telegram_id: None }, lasts: None };
+    let mut told = bench.gate.subscribe("cli").expect("room");
+    let nothing_is_written = bench.records.pen.lock().await;
+    let turns = async |count| {
+        for _ in 0..count {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The block waits to be written first, and then the ask that opens meanwhile.
+    let call = async {
+        turns(5).await;
+        bench.call().await
+    };
+    let (blocked, call, ()) = tokio::join!(biased; bench.gate.act(block), call, async {
+        turns(10).await;
+        drop(nothing_is_written);
+    });
+    assert!(matches!(blocked, Ok(Answer::Blocked(_))));
+    assert!(call.is_err(), "nothing is released");
+    bench.gate.drain().await;
+    let written = lock(&bench.records.events).iter().filter(|event| matches!(event, Event::Closed(_))).count();
+    assert_eq!(written, 1, "what closed beyond the rehearsal is on record too");
+    let opened = std::iter::from_fn(|| told.events.try_recv().ok()).filter(|event| matches!(**event, Event::Opened(_)));
+    assert_eq!(opened.count(), 0);
+}
+
+#[tokio::test]
 async fn an_ask_that_was_answered_in_vain_expires_as_any_other() {
     let bench = Bench::new();
     let ask = bench.ask().await;
