@@ -86,7 +86,7 @@ impl Error {
                 format!("add LoadCredentialEncrypted={name} to the service, or name a file instead")
             }
             Self::Name { .. } => "write the name that LoadCredentialEncrypted= gives it, without a path".into(),
-            Self::Missing { .. } => "see that the path is right; nightlatch keygen makes a new key".into(),
+            Self::Missing { .. } => "see that the path is right, or put the backup of the key there; a new key opens no disk that was sealed before".into(),
             Self::NotAFile { .. } => "name the file that holds the key".into(),
             Self::TooOpen { path, .. } => format!(
                 "run chmod 600 {0}; where that changes nothing, as on a USB stick, copy it: install -m 600 {0} KEY",

@@ -286,7 +286,9 @@ fn refused(socket: &Path, status: &Status) -> Failure {
             Failure::new(exit::NO_PERMISSION, format!("the server refuses: {}", text::printable(status.message())))
                 .hint("run it as a user who is listed as approver with this uid, or as root to look only")
         }
-        Code::NotFound | Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
+        Code::NotFound => Failure::new(exit::DATA, text::printable(status.message()))
+            .hint("nightlatch check lists the nodes of the configuration"),
+        Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
         Code::Unavailable | Code::Unknown if status.source().is_some() => {
             Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
                 .because(status.source().map_or(status, last))
