@@ -90,7 +90,7 @@ impl Pipeline {
     async fn answer(&self, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, Refusal> {
         let caller = Caller { deadline: call.deadline, gone: call.gone };
         let request = call.request?;
-        let named = self.admission.node(request.node()).cloned();
+        let named = self.admission.node(request.node());
         let admitted = self
             .admission
             .admit(self.clock.now().moment, request, call.peer)
