@@ -94,6 +94,14 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 }
 
+/// Microseconds of `CLOCK_MONOTONIC`, for the service manager alone: it compares them with its own.
+#[must_use]
+pub fn monotonic_usec() -> u128 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+    Duration::new(seconds, nanos).as_micros()
+}
+
 /// The host's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostClock;

@@ -70,6 +70,8 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// How long things take and last.
     pub timings: Timings,
+    /// The process ends when nothing happened for this long, and its sockets are systemd's: 1 min to 24 h. `None`: never.
+    pub exit_after_idle: Option<Duration>,
     /// What goes to the journal.
     pub log: Log,
 }

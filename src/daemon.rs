@@ -2,15 +2,20 @@
 
 pub mod assemble;
 pub mod explain;
+mod idle;
 pub mod limits;
 pub mod logging;
 pub mod memory;
+pub mod notify;
 pub mod open;
+pub mod panics;
 pub mod records;
+pub mod reload;
 pub mod server;
 mod services;
 pub mod sockets;
+pub mod status;
 
-pub use server::{ServeError, Server};
+pub use server::{Order, ServeError, Server, Surroundings};
 pub use services::Ended;
 pub use sockets::{SocketError, Sockets};

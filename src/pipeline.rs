@@ -3,18 +3,22 @@
 mod basis;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use self::basis::Basis;
 use crate::approval::gate::{Approved, Caller, Gate, NotApproved};
-use crate::audit::log::{Log, Recorded, Unrecorded};
+pub use crate::audit::log::Recorded;
+use crate::audit::log::{Log, Unrecorded};
+use crate::audit::record::{Entry, Reason};
 use crate::clock::{Clock, Moment};
 use crate::key::{self, Keyring};
 use crate::peer::Peer;
 use crate::peer::admission::{Admission, NotAdmitted};
-use crate::request::{MalformedRequest, Operation, Request};
+use crate::request::{MalformedRequest, NodeUuid, Operation, Request};
 use crate::seal::{self, Answer, Outcome};
 
 /// One call, as it came off the wire.
@@ -30,6 +34,32 @@ pub struct Call {
     pub deadline: Option<Moment>,
     /// Cancelled when the client hangs up.
     pub gone: CancellationToken,
+    /// Set when what becomes of it is on record.
+    pub on_record: OnRecord,
+}
+
+/// Whether what became of a call is on record, for whoever finds that its task has ended without an answer.
+#[derive(Debug, Clone, Default)]
+pub struct OnRecord(Arc<AtomicBool>);
+
+/// What is to be known of a call whose task ended without an answer.
+#[derive(Debug)]
+pub struct Broken {
+    address: IpAddr,
+    claimed: Option<NodeUuid>,
+    on_record: OnRecord,
+}
+
+impl Call {
+    /// What is to be known of it in case that its task ends without an answer.
+    #[must_use]
+    pub fn if_broken(&self) -> Broken {
+        Broken { address: self.peer.address, claimed: self.claimed(), on_record: self.on_record.clone() }
+    }
+
+    fn claimed(&self) -> Option<NodeUuid> {
+        self.request.as_ref().ok().map(|request| request.node().clone())
+    }
 }
 
 /// Why a call gets nothing. What the peer is told of it stands in `wire::status`.
@@ -62,6 +92,7 @@ pub struct Pipeline {
     keyring: Keyring,
     log: Log,
     clock: Arc<dyn Clock>,
+    calls: AtomicU64,
 }
 
 impl fmt::Debug for Pipeline {
@@ -74,23 +105,36 @@ impl Pipeline {
     /// A pipeline of these steps.
     #[must_use]
     pub fn new(admission: Arc<Admission>, gate: Arc<Gate>, keyring: Keyring, log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { admission, gate, keyring, log, clock }
+        Self { admission, gate, keyring, log, clock, calls: AtomicU64::new(0) }
     }
 
     /// Answers one call. Whatever the answer is, it is recorded: a release before it leaves, a refusal in a sum.
     pub async fn run(&self, call: Call) -> Recorded<Result<Answer, Refusal>> {
-        let address = call.peer.address;
-        let claimed = call.request.as_ref().ok().map(|request| request.node().clone());
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let (address, claimed) = (call.peer.address, call.claimed());
         match self.answer(call).await {
             Ok(recorded) => recorded,
             Err(refusal) => self.log.refused(address, claimed.as_ref(), basis::reason(&refusal), Err(refusal)),
         }
     }
 
+    /// Counts a call whose task ended without an answer, unless what became of it is on record: then nothing else is true.
+    pub fn broken(&self, call: &Broken) {
+        if !call.on_record.0.load(Ordering::Acquire) {
+            drop(self.log.refused(call.address, call.claimed.as_ref(), Reason::Unrecorded, ()));
+        }
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     async fn answer(&self, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, Refusal> {
         let caller = Caller { deadline: call.deadline, gone: call.gone };
         let request = call.request?;
-        let named = self.admission.node(request.node()).cloned();
+        let named = self.admission.node(request.node());
         let admitted = self
             .admission
             .admit(self.clock.now().moment, request, call.peer)
@@ -101,15 +145,22 @@ impl Pipeline {
             Ok(outcome) => {
                 let release = basis.release(&outcome, self.clock.now());
                 self.gate.sealed_under(&release);
-                let recorded = self.log.record(basis.released(&outcome), Ok(outcome.into_answer())).await?;
+                let recorded =
+                    self.record(basis.released(&outcome), Ok(outcome.into_answer()), &call.on_record).await?;
                 self.gate.released(release);
                 Ok(recorded)
             }
             Err(failed) => {
                 self.gate.failed(basis.terms());
-                Ok(self.log.record(basis.failed(&failed), Err(failed)).await?)
+                self.record(basis.failed(&failed), Err(failed), &call.on_record).await
             }
         }
+    }
+
+    async fn record<T>(&self, entry: Entry, answer: T, call: &OnRecord) -> Result<Recorded<T>, Refusal> {
+        let recorded = self.log.record(entry, answer).await?;
+        call.0.store(true, Ordering::Release);
+        Ok(recorded)
     }
 
     /// The only path to a key.

@@ -14,10 +14,10 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::ask::{AskId, Verdict, Voter};
-use super::gate::Gate;
+use super::gate::{Configuration, Gate, NotActed};
 use super::ledger::act::{Act, Answer};
 use super::policy::{Approver, Vote};
-use crate::peer::admission::Admission;
+use crate::peer::admission::{Admission, Generation};
 use crate::peer::{ListedNode, OVERFLOW_UID, UnixPeer};
 use crate::request::NodeUuid;
 
@@ -48,6 +48,8 @@ const NOT_LISTED: &str = "this person is no approver";
 const ONE_PERSON: &str = "on this channel the person is the process's own user; leave telegram_id out";
 const WHO: &str = "on this channel telegram_id must say who answers";
 const NO_SUCH_NODE: &str = "no node has this name or UUID";
+const RECONFIGURED: &str = "the configuration has just changed; look again, and answer again";
+const STOPPING: &str = "nightlatch is stopping; answer again when it is back";
 const NOT_RECORDED: &str = "the answer could not be recorded; nothing was approved";
 const TOO_MANY_CHANNELS: &str = "too many channels are attached";
 const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
@@ -68,7 +70,12 @@ impl Channel {
     }
 
     /// Checks the kernel's word on who is connected, and gives the approver on whose behalf a request is made.
-    fn approver<T>(&self, request: &Request<T>, telegram_id: Option<i64>) -> Result<&Approver, Status> {
+    fn approver<'a, T>(
+        &self,
+        configuration: &'a Configuration,
+        request: &Request<T>,
+        telegram_id: Option<i64>,
+    ) -> Result<&'a Approver, Status> {
         let uid = connected_uid(request)?;
         let is_meant: Box<dyn Fn(&Approver) -> bool> = match (self.people, telegram_id) {
             (People::OwnUser, Some(_)) => return Err(Status::invalid_argument(ONE_PERSON)),
@@ -80,7 +87,7 @@ impl Channel {
             (People::Telegram { .. }, None) => return Err(Status::invalid_argument(WHO)),
             (People::Telegram { .. }, Some(id)) => Box::new(move |approver| approver.telegram_id == Some(id)),
         };
-        self.gate.policy().approvers.iter().find(|approver| is_meant(approver)).ok_or_else(|| {
+        configuration.policy.approvers.iter().find(|approver| is_meant(approver)).ok_or_else(|| {
             tracing::warn!(channel = %self.name, uid, telegram_id, "stranger refused");
             Status::permission_denied(NOT_LISTED)
         })
@@ -91,7 +98,8 @@ impl Channel {
         let uid = connected_uid(request)?;
         let may = match self.people {
             People::OwnUser => {
-                uid == 0 || self.gate.policy().approvers.iter().any(|approver| approver.uid == Some(uid))
+                let Configuration { policy, .. } = &*self.gate.configuration();
+                uid == 0 || policy.approvers.iter().any(|approver| approver.uid == Some(uid))
             }
             People::Telegram { uid: bot } => uid == bot,
         };
@@ -103,15 +111,18 @@ impl Channel {
     }
 
     /// The listed node that is meant, provided that `approver` may answer for it.
-    fn node(&self, meant: &str, approver: &Approver) -> Result<&ListedNode, Status> {
+    fn node(&self, configuration: &Configuration, meant: &str, approver: &Approver) -> Result<ListedNode, Status> {
+        let lists = self.admission.lists();
+        if lists.generation() != configuration.generation {
+            return Err(Status::unavailable(RECONFIGURED));
+        }
         let uuid = NodeUuid::parse(meant).ok();
-        let node = self
-            .admission
+        let node = lists
             .nodes()
             .find(|node| *node.name == *meant || uuid.as_ref() == Some(&node.uuid))
             .ok_or_else(|| Status::not_found(NO_SUCH_NODE))?;
-        if self.gate.policy().requirement(node).approvers.contains(&approver.name) {
-            Ok(node)
+        if configuration.policy.requirement(node).approvers.contains(&approver.name) {
+            Ok(ListedNode::clone(node))
         } else {
             Err(Status::permission_denied(NOT_LISTED))
         }
@@ -125,10 +136,15 @@ impl Channel {
         })
     }
 
-    async fn act(&self, act: Act) -> Result<Answer, Status> {
-        self.gate.act(act).await.map_err(|unrecorded| {
-            tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act unrecorded");
-            Status::unavailable(NOT_RECORDED)
+    /// Does what a person wants who was known by the configuration `known`.
+    async fn act(&self, known: Generation, act: Act) -> Result<Answer, Status> {
+        self.gate.act(known, act).await.map_err(|why| match why {
+            NotActed::Reconfigured => Status::unavailable(RECONFIGURED),
+            NotActed::Stopping => Status::unavailable(STOPPING),
+            NotActed::Unrecorded(unrecorded) => {
+                tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act unrecorded");
+                Status::unavailable(NOT_RECORDED)
+            }
         })
     }
 }
@@ -159,6 +175,7 @@ impl Approvals for Channel {
         self.may_listen(&request)?;
         let subscription =
             self.gate.subscribe(&self.name).ok_or_else(|| Status::resource_exhausted(TOO_MANY_CHANNELS))?;
+        let lists = self.admission.lists();
         let snapshot = v1::Snapshot {
             installation: self.installation.to_string(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -166,7 +183,7 @@ impl Approvals for Channel {
             refusals: subscription
                 .refusals
                 .iter()
-                .map(|refusal| message::refusal(refusal, self.admission.node(&refusal.node)))
+                .map(|refusal| message::refusal(refusal, lists.node(&refusal.node)))
                 .collect(),
             grants: subscription.grants.iter().map(message::grant).collect(),
             closed: subscription.closed.iter().map(message::closed).collect(),
@@ -177,7 +194,8 @@ impl Approvals for Channel {
     }
 
     async fn vote(&self, request: Request<v1::VoteRequest>) -> Result<Response<v1::VoteResponse>, Status> {
-        let approver = self.approver(&request, request.get_ref().telegram_id)?;
+        let configuration = self.gate.configuration();
+        let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
         let message = request.get_ref();
         let by = self.voter(&request, approver, message.telegram_id)?;
         let ask =
@@ -193,20 +211,21 @@ impl Approvals for Channel {
             v1::Verdict::Block => Verdict::Block(lasts),
             v1::Verdict::Unspecified => return Err(Status::invalid_argument(BAD_VERDICT)),
         };
-        let answer = self.act(Act::Vote { ask, by, verdict }).await?;
+        let answer = self.act(configuration.generation, Act::Vote { ask, by, verdict }).await?;
         message::vote_response(&answer).map(Response::new).ok_or_else(|| Status::resource_exhausted(TOO_MANY_REFUSALS))
     }
 
     async fn block(&self, request: Request<v1::BlockRequest>) -> Result<Response<v1::BlockResponse>, Status> {
-        let approver = self.approver(&request, request.get_ref().telegram_id)?;
-        let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
+        let configuration = self.gate.configuration();
+        let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
+        let node = self.node(&configuration, &request.get_ref().node, approver)?;
         let lasts = seconds(request.get_ref().for_seconds);
         if lasts.is_some_and(|lasts| lasts < MIN_REFUSAL) {
             return Err(Status::invalid_argument(TOO_SHORT));
         }
         let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
         let act = Act::Block { node: ListedNode::clone(&node), by, lasts };
-        match self.act(act).await? {
+        match self.act(configuration.generation, act).await? {
             Answer::Blocked(refusal) => {
                 Ok(Response::new(v1::BlockResponse { refusal: Some(message::refusal(&refusal, Some(&node))) }))
             }
@@ -215,10 +234,11 @@ impl Approvals for Channel {
     }
 
     async fn unblock(&self, request: Request<v1::UnblockRequest>) -> Result<Response<v1::UnblockResponse>, Status> {
-        let approver = self.approver(&request, request.get_ref().telegram_id)?;
-        let node = ListedNode::clone(self.node(&request.get_ref().node, approver)?);
+        let configuration = self.gate.configuration();
+        let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
+        let node = self.node(&configuration, &request.get_ref().node, approver)?;
         let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
-        let ended = match self.act(Act::Unblock { node, by }).await? {
+        let ended = match self.act(configuration.generation, Act::Unblock { node, by }).await? {
             Answer::Unblocked(count) => u32::try_from(count).unwrap_or(u32::MAX),
             _ => 0,
         };

@@ -1,6 +1,7 @@
 //! The door: the only file that can make an [`Approved`]. It gives the ledger the time and the randomness, writes down
 //! what the ledger decides before it takes effect, and lets calls wait for people.
 
+mod life;
 #[cfg(test)]
 mod tests;
 
@@ -8,21 +9,22 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::life::UnderWay;
 use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MatchCode, NoticeKind, Release, Terms};
 use super::ledger::act::{Act, Answer};
 use super::ledger::{Judgement, Ledger, Reason, Timings};
 use super::notices::Notices;
 use super::policy::{Action, Policy, Rule};
 use crate::clock::{Clock, Moment};
-use crate::peer::admission::{Admitted, NotAdmitted};
+use crate::peer::admission::{Admitted, Generation, NotAdmitted};
 use crate::peer::standing::{Refusal, Standing};
 use crate::peer::{ListedNode, Origin, Peer};
 use crate::request::{Operation, Request};
@@ -95,9 +97,15 @@ pub enum NotApproved {
     /// The host gives no random bytes.
     #[error("no random bytes to be had")]
     NoRandomness,
+    /// The configuration that let the call in is not the one in force any more: it has to come again.
+    #[error("the configuration has changed since the call was let in")]
+    Reconfigured,
     /// It is refused.
     #[error("{0}")]
     Refused(Reason),
+    /// The server stops, and nobody's answer would come in time.
+    #[error("the server is stopping")]
+    Stopping,
     /// What was decided could not be written down, and so was not done.
     #[error("the decision could not be recorded")]
     Unrecorded(#[source] Unrecorded),
@@ -123,6 +131,20 @@ impl fmt::Display for Poll {
 #[derive(Debug, thiserror::Error)]
 #[error("nothing can be recorded")]
 pub struct Unrecorded(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Why nothing is known to have been done about what a person wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotActed {
+    /// The configuration changed after it was found out who the person is: they have to say it again.
+    #[error("the configuration has changed meanwhile")]
+    Reconfigured,
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopping,
+    /// It could not be written down. A yes then has no effect. A no has it all the same, though a restart may forget it.
+    #[error("it could not be recorded")]
+    Unrecorded(#[source] Unrecorded),
+}
 
 /// Where decisions are written down before they take effect: the audit log and the state.
 pub trait Records: Send + Sync {
@@ -162,6 +184,17 @@ pub const MAX_SUBSCRIBERS: usize = 16;
 /// Closed asks that a new subscriber is told of.
 pub const CLOSED_TOLD: usize = 16;
 
+/// What the configuration says about approvals. Replaced as a whole, and together with the lists of admission.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Which it is.
+    pub generation: Generation,
+    /// The rules, and who may answer.
+    pub policy: Policy,
+    /// How long things last.
+    pub timings: Timings,
+}
+
 /// What a channel is told.
 #[derive(Debug)]
 pub struct Subscription {
@@ -186,12 +219,12 @@ struct Subscriber {
 pub struct Gate {
     ledger: Mutex<Ledger>,
     notices: Mutex<Notices>,
-    policy: Policy,
-    timings: Timings,
+    /// Changed under the ledger's lock only.
+    configuration: RwLock<Arc<Configuration>>,
     clock: Arc<dyn Clock>,
     records: Arc<dyn Records>,
     subscribers: Mutex<Vec<Subscriber>>,
-    /// Counts what people did: held calls are judged again when it changes.
+    /// Counts what people did, and whatever else makes held calls be judged again.
     acts: watch::Sender<u64>,
     /// One act at a time, from its rehearsal to its effect.
     acting: tokio::sync::Mutex<()>,
@@ -199,6 +232,10 @@ pub struct Gate {
     tasks: TaskTracker,
     /// Whether something is remembered that is not on the disk yet.
     unsaved: AtomicBool,
+    /// Calls that wait for people.
+    held: AtomicUsize,
+    /// Whether nobody is asked any more.
+    stopping: AtomicBool,
 }
 
 impl fmt::Debug for Gate {
@@ -225,8 +262,7 @@ impl Gate {
         Self {
             ledger: Mutex::new(ledger),
             notices: Mutex::default(),
-            policy,
-            timings,
+            configuration: RwLock::new(Arc::new(Configuration { generation: Generation::default(), policy, timings })),
             clock,
             records,
             subscribers: Mutex::default(),
@@ -234,13 +270,15 @@ impl Gate {
             acting: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             unsaved: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
         }
     }
 
-    /// The rules in force.
+    /// What is configured.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn configuration(&self) -> Arc<Configuration> {
+        Arc::clone(&self.configuration.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits, but not long, until a call may be released.
@@ -248,9 +286,13 @@ impl Gate {
     /// # Errors
     /// [`NotApproved`]: nothing may be released.
     pub async fn approve(&self, admitted: Admitted, caller: &Caller) -> Result<Approved, NotApproved> {
-        let rule = self.policy.rule(admitted.node(), admitted.origin(), admitted.request().operation());
+        let Configuration { generation, policy, timings } = &*self.configuration();
+        if admitted.generation() != *generation {
+            return Err(NotApproved::Reconfigured);
+        }
+        let rule = policy.rule(admitted.node(), admitted.origin(), admitted.request().operation());
         let arrived = self.clock.now().moment;
-        let hold_until = self.hold_until(arrived, caller);
+        let hold_until = hold_until(timings, arrived, caller);
         let mut acts = self.acts.subscribe();
         let mut held = false;
         loop {
@@ -258,12 +300,15 @@ impl Gate {
             acts.borrow_and_update();
             let (ask, code, attempts, steady) = match self.judge(&admitted, caller, &rule, held).await? {
                 Judgement::Approved(terms) => return Ok(Approved { admitted, terms, action: rule.action }),
+                // What is asked about is refused for want of a grant only when nobody is asked any more.
+                Judgement::Refused(Reason::NoGrant) if rule.action == Action::Ask => return Err(NotApproved::Stopping),
                 Judgement::Refused(reason) => {
                     self.tell_of_refusal(&admitted, reason);
                     return Err(NotApproved::Refused(reason));
                 }
                 Judgement::Waiting { ask, code, attempts, steady } => (ask, code, attempts, steady),
             };
+            let _held = self.hold();
             let now = self.clock.now().moment;
             tokio::select! {
                 biased;
@@ -277,15 +322,6 @@ impl Gate {
             }
             held = true;
         }
-    }
-
-    /// A call is held for `hold`, and not into the `release_margin` at the end of the client's own deadline: up to
-    /// Talos 1.12.6 the node still has to open the disk within it.
-    fn hold_until(&self, arrived: Moment, caller: &Caller) -> Moment {
-        let end = arrived.after(self.timings.hold);
-        let Some(deadline) = caller.deadline else { return end };
-        let left = arrived.until(deadline).saturating_sub(self.timings.release_margin);
-        end.min(arrived.after(left))
     }
 
     async fn judge(
@@ -306,19 +342,21 @@ impl Gate {
             in_time: caller.deadline.is_none_or(|deadline| now.moment.until(deadline) >= USEFUL_FOR),
             held,
         };
-        let (judgement, events) = self.ledger().judge(now, &call, rule, fresh);
-        if let Err(unrecorded) = self.commit(&events).await {
-            let (opened, rest): (Vec<Event>, Vec<Event>) =
-                events.into_iter().partition(|event| matches!(event, Event::Opened(_)));
-            for event in opened {
-                if let Event::Opened(ask) = event {
-                    self.ledger().forget(ask.id);
-                }
+        let (judgement, events) = {
+            let mut ledger = self.ledger();
+            // Under the lock: a call that was let in by one list is never judged beside the rules of another.
+            if admitted.generation() != self.configuration().generation {
+                return Err(NotApproved::Reconfigured);
             }
-            self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
-            self.publish(rest);
+            self.judge_now(&mut ledger, now, &call, rule, fresh)
+        };
+        let opening = self.opening(&events);
+        if let Err(unrecorded) = self.commit(&events).await {
+            drop(opening);
+            self.publish(events.into_iter().filter(|event| !matches!(event, Event::Opened(_))).collect());
             return Err(NotApproved::Unrecorded(unrecorded));
         }
+        opening.recorded();
         // Under the ledger's lock, so that no vote comes between: a channel hears of an ask before it hears of its end.
         // One that was closed while its opening was written is not told of at all: it would stay on the screen.
         let mut ledger = self.ledger();
@@ -329,21 +367,28 @@ impl Gate {
         Ok(judgement)
     }
 
-    /// Does what a person does: writes it down first, then lets it take effect, then tells the channels.
+    /// Does what a person does: writes it down first, then lets it take effect, then tells the channels. `known` is the
+    /// configuration by which it was found out who the person is.
     ///
     /// It is done in a task of its own: a channel that hangs up meanwhile does not leave half a decision behind.
     ///
     /// # Errors
-    /// [`Unrecorded`] when it could not be written down. A yes then has no effect. A no has it all the same, though a
-    /// restart may forget it.
-    pub async fn act(self: &Arc<Self>, act: Act) -> Result<Answer, Unrecorded> {
+    /// [`NotActed`].
+    pub async fn act(self: &Arc<Self>, known: Generation, act: Act) -> Result<Answer, NotActed> {
         let gate = Arc::clone(self);
-        let acted = self.tasks.spawn(async move { gate.act_to_the_end(&act).await }).await;
-        acted.unwrap_or_else(|panic| Err(Unrecorded(Box::new(panic))))
+        let acted = self.tasks.spawn(async move { gate.act_to_the_end(known, &act).await }).await;
+        acted.unwrap_or_else(|panic| Err(NotActed::Unrecorded(Unrecorded(Box::new(panic)))))
     }
 
-    async fn act_to_the_end(&self, act: &Act) -> Result<Answer, Unrecorded> {
+    async fn act_to_the_end(&self, known: Generation, act: &Act) -> Result<Answer, NotActed> {
+        // Neither another act nor another configuration comes between the rehearsal and its effect.
         let _one_at_a_time = self.acting.lock().await;
+        if self.configuration().generation != known {
+            return Err(NotActed::Reconfigured);
+        }
+        if self.is_stopping() {
+            return Err(NotActed::Stopping);
+        }
         let now = self.clock.now();
         // The rehearsal is on a copy: it shows what has to be written down before it is true.
         let (answer, rehearsed, before, after) = {
@@ -353,8 +398,8 @@ impl Gate {
             ledger.set_answering(Some(act));
             (answer, events, ledger.standing(), rehearsal.standing())
         };
+        let _answering = self.answering();
         if rehearsed.is_empty() {
-            self.ledger().set_answering(None);
             return Ok(answer);
         }
         // Who approved last is only shown to people: a disk too full to keep that must not keep a node from its disk.
@@ -362,25 +407,23 @@ impl Gate {
         let recorded = self.records.commit(&rehearsed, must_be_saved.then_some(&after)).await;
         let is_no = rehearsed.iter().any(|event| matches!(event, Event::Refused { .. }));
         if recorded.is_err() && !is_no {
-            self.ledger().set_answering(None);
-            return recorded.map(|()| answer);
+            return recorded.map(|()| answer).map_err(NotActed::Unrecorded);
         }
         // At the time of the rehearsal, so that what happens is what was written down.
         // Told before a held call wakes: a channel hears of the yes before it hears of the release.
         let (answer, events) = {
             let mut ledger = self.ledger();
-            ledger.set_answering(None);
             let (answer, events) = ledger.act(now, act);
             self.publish(events.clone());
             (answer, events)
         };
-        self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
+        self.wake();
         if before != after && (recorded.is_err() || !must_be_saved) {
             self.unsaved.store(true, Ordering::Relaxed);
             self.save().await;
         }
         self.record_the_rest(&rehearsed, &events).await;
-        recorded.map(|()| answer)
+        recorded.map(|()| answer).map_err(NotActed::Unrecorded)
     }
 
     /// Records what closed by an act beyond what its rehearsal showed: asks that were opened in between.
@@ -407,12 +450,6 @@ impl Gate {
             self.unsaved.store(true, Ordering::Relaxed);
             tracing::warn!(%error, "state unsaved");
         }
-    }
-
-    /// Waits until no act is half done.
-    pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 
     /// Tells the channels of a release that was recorded.
@@ -494,12 +531,6 @@ impl Gate {
         })
     }
 
-    /// Whether neither ask nor grant would be lost if the process ended now.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.ledger().is_idle()
-    }
-
     async fn commit(&self, events: &[Event]) -> Result<(), Unrecorded> {
         let lasting =
             events.iter().any(|event| !matches!(event, Event::Changed(_) | Event::Notice(_) | Event::Released(_)));
@@ -527,6 +558,15 @@ impl Gate {
 /// Every mutation behind these locks is complete or not begun when it can panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call is held for `hold`, and not into the `release_margin` at the end of the client's own deadline: up to Talos 1.12.6
+/// the node still has to open the disk within it.
+fn hold_until(timings: &Timings, arrived: Moment, caller: &Caller) -> Moment {
+    let end = arrived.after(timings.hold);
+    let Some(deadline) = caller.deadline else { return end };
+    let left = arrived.until(deadline).saturating_sub(timings.release_margin);
+    end.min(arrived.after(left))
 }
 
 fn draw() -> Result<Fresh, NotApproved> {

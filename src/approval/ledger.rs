@@ -3,6 +3,7 @@
 
 pub mod act;
 mod grant;
+mod reconfigure;
 #[cfg(test)]
 mod tests;
 
@@ -198,6 +199,12 @@ impl Ledger {
         let mut asks: Vec<Ask> = self.asks.values().cloned().collect();
         asks.sort_by_key(|ask| ask.opened.moment);
         asks
+    }
+
+    /// How many asks are open.
+    #[must_use]
+    pub fn asks_open(&self) -> usize {
+        self.asks.len()
     }
 
     /// The grants that are live, oldest first.

@@ -78,6 +78,9 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
             Tls::Off => "tls           off: keys cross the network in the clear",
         },
     );
+    if let Some(quiet) = config.exit_after_idle {
+        line(&mut text, &format!("ends          after {} without anything", humantime::format_duration(quiet)));
+    }
     for key in &config.keys {
         let place = match &key.source {
             KeySource::Credential(name) => format!("credential {name}"),

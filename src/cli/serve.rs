@@ -1,6 +1,5 @@
 //! `nightlatch serve`: the server itself.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,14 +7,17 @@ use std::sync::Arc;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::{Failure, check, exit};
 use crate::audit;
 use crate::clock::HostClock;
-use crate::config::{self, LogLevel};
+use crate::config::{self, Config, LogLevel};
 use crate::credential;
+use crate::daemon::notify::Manager;
 use crate::daemon::open::OpenError;
-use crate::daemon::{ServeError, Server, SocketError, Sockets, limits, logging, memory};
+use crate::daemon::reload::{Origin, load_again};
+use crate::daemon::{Order, ServeError, Server, SocketError, Sockets, Surroundings, limits, logging, memory, panics};
 use crate::state;
 
 /// Answer nodes, and ask people first
@@ -48,18 +50,22 @@ fn level(word: &str) -> Result<LogLevel, String> {
 /// When it cannot start, or cannot go on.
 pub fn run(args: Args) -> Result<(), Failure> {
     let (mut config, warnings) = check::load(&args.config)?;
-    if let Some(directory) = args.state_directory {
-        config.state_directory = directory;
-    }
-    if !args.listen.is_empty() {
-        config.listen.talos = args.listen;
-    }
-    if let Some(level) = args.log_level {
-        config.log.level = level;
-    }
+    let Args { config: path, state_directory, listen, log_level } = args;
+    let on_top = move |config: &mut Config| {
+        if let Some(directory) = &state_directory {
+            config.state_directory.clone_from(directory);
+        }
+        if !listen.is_empty() {
+            config.listen.talos.clone_from(&listen);
+        }
+        config.log.level = log_level.unwrap_or(config.log.level);
+    };
+    on_top(&mut config);
     let logging = logging::start(&config.log);
     // Before there are threads: it reads variables, and clears them.
     let inherited = Sockets::inherit(&config).map_err(|error| socket_failure(&error));
+    panics::install();
+    let levels = logging.levels();
     let cannot_start = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot start").because(&error);
     let _forwarding = logging.forward().map_err(cannot_start)?;
     for warning in &warnings {
@@ -74,13 +80,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Not before the state is held: whoever can connect finds a server that can answer.
     let sockets = inherited.map_or_else(|| Sockets::bind(&config), Ok).map_err(|error| socket_failure(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
-    runtime.block_on(async {
-        let stop = stop_signal()?;
+    let manager = Manager::from_environment();
+    let ended = runtime.block_on(async {
+        let origin = Some(Origin { load: load_again(path, on_top), levels });
+        let around = Surroundings { orders: orders()?, origin, manager };
         for address in sockets.talos_addresses() {
             tracing::info!(%address, "listening");
         }
-        server.run(sockets, stop).await.map_err(|error| serve_failure(&error))
-    })
+        server.run(sockets, around).await.map_err(|error| serve_failure(&error))
+    });
+    // A write that hangs is not waited for: all that had to be written was.
+    runtime.shutdown_background();
+    ended
 }
 
 fn serve_failure(error: &ServeError) -> Failure {
@@ -88,21 +99,32 @@ fn serve_failure(error: &ServeError) -> Failure {
     match error {
         ServeError::Ended(_) => failure(exit::SOFTWARE)
             .hint("start it again, which systemd does by itself, and report what the lines above say: this is a bug"),
+        ServeError::LogStuck => failure(exit::IO).hint("the disk with the audit log hangs: look at it"),
+        ServeError::CutOff => failure(exit::TEMPORARY),
         ServeError::Sockets(_) | ServeError::Unrecorded(_) => failure(exit::UNAVAILABLE),
     }
 }
 
-/// Resolves when somebody wants the server to stop.
-fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
+/// What signals tell the server to do.
+fn orders() -> Result<mpsc::Receiver<Order>, Failure> {
     let failed = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot wait for signals").because(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let (sender, orders) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let order = tokio::select! {
+                _ = terminate.recv() => Order::Stop("SIGTERM"),
+                _ = interrupt.recv() => Order::Stop("SIGINT"),
+                _ = hangup.recv() => Order::Reload,
+            };
+            if sender.send(order).await.is_err() {
+                return;
+            }
         }
-    })
+    });
+    Ok(orders)
 }
 
 fn socket_failure(error: &SocketError) -> Failure {

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) uuid_policy: Option<UuidPolicyWord>,
     pub(super) uuid_entropy_check: Option<bool>,
     pub(super) tls: Option<Spanned<String>>,
+    pub(super) exit_after_idle: Option<Span>,
     pub(super) listen: Option<ListenTable>,
     #[serde(default)]
     pub(super) key: Vec<Spanned<KeyTable>>,

@@ -77,6 +77,18 @@ pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings
     timings
 }
 
+/// Checks after which quiet time the process ends. The shortest is longer than a node waits before it calls again.
+pub(super) fn exit_after_idle(written: Option<Span>, findings: &mut Findings<'_>) -> Option<Duration> {
+    let written = written?;
+    let value = **written.get_ref();
+    if (Duration::from_secs(MINUTE)..=Duration::from_secs(DAY)).contains(&value) {
+        return Some(value);
+    }
+    let hint = "write 1m to 24h, or remove the line: then it never ends by itself";
+    findings.problem(written.span(), "exit_after_idle is out of range", hint);
+    None
+}
+
 fn duration(
     key: &str,
     written: Option<Span>,

@@ -42,6 +42,7 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
         entropy_check: file.uuid_entropy_check.unwrap_or_default(),
     };
     let tls = tls(file.tls, findings);
+    let exit_after_idle = timings::exit_after_idle(file.exit_after_idle, findings);
     let listen = listen(file.listen, findings);
     let keys = keys::check(file.key, findings);
     let (approvers, approver_names) = people::approvers(file.approver, findings);
@@ -71,6 +72,7 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
         approvers,
         channels,
         timings,
+        exit_after_idle,
         log: Log {
             level: file.log.level.unwrap_or(Log::default().level),
             libraries: file.log.libraries.unwrap_or(Log::default().libraries),

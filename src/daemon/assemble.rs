@@ -4,12 +4,18 @@ use crate::approval::ledger::Timings;
 use crate::approval::policy::{Action, Approver, Layer, OtherAddress, Policy};
 use crate::config::{self, Config};
 use crate::peer;
-use crate::peer::admission::Admission;
+use crate::peer::admission::{Admission, Lists};
 
 /// Who may ask at all.
 #[must_use]
 pub fn admission(config: &Config) -> Admission {
     Admission::new(config.networks.clone(), config.nodes.iter().map(node), config.uuid_policy)
+}
+
+/// The same, for an admission that is there already.
+#[must_use]
+pub fn lists(config: &Config) -> Lists {
+    Lists::new(config.networks.clone(), config.nodes.iter().map(node), config.uuid_policy)
 }
 
 /// How long things last.
@@ -150,7 +156,7 @@ uid = 990
         config.rules.from_channels = Some(2);
         let (admission, policy) = (admission(&config), policy(&config));
         let uuid = NodeUuid::parse("4c4c4544-0042-3510-8051-b4c04f4e3632").expect("printable");
-        let node = admission.node(&uuid).expect("listed");
+        let node = &*admission.node(&uuid).expect("listed");
         assert_eq!(node.formerly, [NodeUuid::parse("gone").expect("printable")]);
         assert!(node.bind_address);
         let peer = |address: &str| peer::Peer::plaintext(format!("{address}:1").parse().expect("an address"));
@@ -171,6 +177,6 @@ uid = 990
         let config = config();
         let (admission, policy) = (admission(&config), policy(&config));
         let uuid = NodeUuid::parse("c232ab00-9414-11ec-b3c8-9f6bdeced846").expect("printable");
-        assert!(policy.requirement(admission.node(&uuid).expect("listed")).approvers.is_empty());
+        assert!(policy.requirement(&admission.node(&uuid).expect("listed")).approvers.is_empty());
     }
 }

@@ -50,8 +50,8 @@ pub struct NodeRules {
 /// The rules for every node, in the order of the file.
 #[must_use]
 pub fn rules(config: &Config) -> Vec<NodeRules> {
-    let (admission, policy) = (assemble::admission(config), assemble::policy(config));
-    let listed = config.nodes.iter().filter_map(|node| admission.node(&node.uuid));
+    let (lists, policy) = (assemble::lists(config), assemble::policy(config));
+    let listed = config.nodes.iter().filter_map(|node| lists.node(&node.uuid));
     let rules = listed.map(|node| NodeRules {
         name: node.name.clone(),
         cluster: node.cluster.clone(),

@@ -80,15 +80,7 @@ impl Server {
         ));
         let pipeline =
             Pipeline::new(Arc::clone(&admission), Arc::clone(&gate), keyring, log.clone(), Arc::clone(&clock));
-        Ok(Self {
-            admission,
-            gate,
-            pipeline: Arc::new(pipeline),
-            log,
-            clock,
-            installation: config.installation.to_string().into(),
-            channels: config.channels.clone(),
-        })
+        Ok(Self { admission, gate, pipeline: Arc::new(pipeline), log, clock, config: config.clone(), actions: vec![] })
     }
 }
 

@@ -1,25 +1,33 @@
 //! The life of the server: it starts, serves, and drains.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net;
 use std::os::unix::net as unix;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_approval_api::v1::approvals_server::ApprovalsServer;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::idle;
+use super::notify::Manager;
+use super::reload::{Action, Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
+use super::status::Watch;
 use crate::approval::channel::{Channel, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
 use crate::audit::record::{Detail, Name, Started, Stopped};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::listen;
 use crate::peer::admission::Admission;
 use crate::pipeline::Pipeline;
@@ -32,15 +40,39 @@ pub struct Server {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) log: Log,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) installation: Box<str>,
-    pub(super) channels: Vec<config::Channel>,
+    pub(super) config: Config,
+    /// What else is read anew on SIGHUP.
+    pub(super) actions: Vec<(&'static str, Action)>,
+}
+
+/// What is around a running server: who tells it what to do, and who is told how it is.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// What it is told to do. Nobody may be left to tell it.
+    pub orders: mpsc::Receiver<Order>,
+    /// Where the configuration is read again; `None` when it comes from nowhere.
+    pub origin: Option<Origin>,
+    /// The service manager.
+    pub manager: Manager,
+}
+
+/// What a running server is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Stop, for this reason; said twice, at once.
+    Stop(&'static str),
+    /// Read the configuration again.
+    Reload,
 }
 
 /// How often it is looked whether something ran out.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
-/// How long open calls may take to end when the server stops. None is held for longer than 8 s.
+/// How long open calls may take to end when the server stops. Those that wait for people are let go at once.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the last record may take. The unit's TimeoutStopSec= is longer than both.
+const LAST_RECORD: Duration = Duration::from_secs(5);
 
 /// Longest message of a channel, in bytes.
 const MAX_CHANNEL_MESSAGE_LEN: usize = 16 * 1024;
@@ -60,6 +92,12 @@ pub enum ServeError {
     /// The beginning or the end could not be recorded.
     #[error("cannot write the audit log")]
     Unrecorded(#[from] Unrecorded),
+    /// The end could not be recorded in time.
+    #[error("the audit log does not take its last record")]
+    LogStuck,
+    /// It was told to stop a second time, before open calls had ended.
+    #[error("told twice to stop: calls and records that were under way are cut off")]
+    CutOff,
 }
 
 impl Server {
@@ -72,56 +110,135 @@ impl Server {
     /// The service for the channel `name`, if the configuration has it.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<ApprovalsServer<Channel>> {
-        let channel = self.channels.iter().find(|channel| *channel.name == *name)?;
+        let channel = self.config.channels.iter().find(|channel| *channel.name == *name)?;
         let people = match channel.people {
             config::People::Uid => People::OwnUser,
             config::People::Telegram { uid } => People::Telegram { uid },
         };
-        let channel =
-            Channel::new(name, people, &self.installation, Arc::clone(&self.gate), Arc::clone(&self.admission));
+        let installation = self.config.installation.to_string();
+        let channel = Channel::new(name, people, &installation, Arc::clone(&self.gate), Arc::clone(&self.admission));
         Some(ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN))
     }
 
-    /// Serves until `stop` resolves, and then lets open calls end.
+    /// Has `action` done on SIGHUP as well, after the configuration; `name` is for the journal.
+    pub fn also_reload(&mut self, name: &'static str, action: Action) {
+        self.actions.push((name, action));
+    }
+
+    /// Serves until it is told to stop, or has nothing to do for long, and then lets open calls end.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn run(self, sockets: Sockets, stop: impl Future<Output = &'static str>) -> Result<(), ServeError> {
-        let installation = Name::new(&self.installation);
+    pub async fn run(mut self, sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
+        let Surroundings { mut orders, origin, manager } = around;
+        let installation = Name::new(&self.config.installation.to_string());
         self.log
             .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
             .await?;
+        let watch = Arc::new(Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
-        let mut services = self.start(sockets, &calls, &stopping)?;
+        let (accepted, reload) = (Arc::<AtomicU64>::default(), Arc::<Notify>::default());
+        let quiet = self.config.exit_after_idle.filter(|_| sockets.inherited);
+        if self.config.exit_after_idle.is_some() && quiet.is_none() {
+            let hint = "only a service whose sockets systemd holds is started again: see nightlatch.socket";
+            tracing::warn!(hint, "exit_after_idle not done");
+        }
+        let mut services = self.start(sockets, &calls, &accepted, &stopping)?;
+        services.clockwork.spawn({
+            let watch = Arc::clone(&watch);
+            async move { match watch.keep_telling().await {} }
+        });
+        if let Some(origin) = origin {
+            let (running, actions) = (self.config.clone(), std::mem::take(&mut self.actions));
+            let (watch, asked) = (Arc::clone(&watch), Arc::clone(&reload));
+            let mut reload = Reload { running, origin: Arc::new(origin), watch, actions };
+            services.clockwork.spawn(async move {
+                loop {
+                    asked.notified().await;
+                    reload.run().await;
+                }
+            });
+        }
         tracing::info!("serving started");
-        let ended = services.until(stop).await;
-        let reason = match &ended {
+        watch.manager.ready();
+        let ended = {
+            let stop = async {
+                tokio::select! {
+                    reason = told_to_stop(&mut orders, &reload) => reason,
+                    () = self.idle(quiet, &calls, &accepted) => "idle",
+                }
+            };
+            services.until(stop).await
+        };
+        tokio::select! {
+            biased;
+            _ = told_to_stop(&mut orders, &reload) => Err(ServeError::CutOff),
+            finished = self.finish(ended, services, &watch, &calls, &stopping) => finished,
+        }
+    }
+
+    /// Lets what is under way end, and records the end.
+    async fn finish(
+        &self,
+        ended: Result<&'static str, Ended>,
+        mut services: Services,
+        watch: &Watch,
+        calls: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> Result<(), ServeError> {
+        let mut reason = match &ended {
             Ok(reason) => (*reason).to_owned(),
             Err(ended) => ended.to_string(),
         };
         tracing::info!(reason, "serving stops");
+        self.gate.stop();
         stopping.cancel();
+        watch.manager.stopping();
+        watch.tell();
         calls.close();
         let drained = tokio::time::timeout(DRAIN, async {
             calls.wait().await;
             self.gate.drain().await;
             services.drain_nodes().await;
+            // Those of clients that hung up meanwhile.
+            calls.wait().await;
         });
         if drained.await.is_err() {
-            tracing::warn!("drain cut off");
+            tracing::warn!(calls = calls.len(), "drain cut off");
+            reason.push_str(&format!("; cut off after {} s, with {} open calls", DRAIN.as_secs(), calls.len()));
         }
         drop(services);
-        self.log.stop(Stopped { reason: Detail::new(&reason) }).await?;
+        let stopped = self.log.stop(Stopped { reason: Detail::new(&reason) });
+        tokio::time::timeout(LAST_RECORD, stopped).await.map_err(|_| ServeError::LogStuck)??;
         ended.map(|_| ()).map_err(ServeError::from)
     }
 
-    fn start(&self, sockets: Sockets, calls: &TaskTracker, stopping: &CancellationToken) -> io::Result<Services> {
+    /// Returns when nothing happened for as long as `quiet` says.
+    async fn idle(&self, quiet: Option<Duration>, calls: &TaskTracker, accepted: &AtomicU64) {
+        let Some(longest) = quiet else { return pending().await };
+        let happened = || accepted.load(Ordering::Relaxed).wrapping_add(self.pipeline.calls());
+        let under_way = || !calls.is_empty() || !self.gate.is_idle();
+        idle::wait(longest, Arc::clone(&self.clock), happened, under_way).await;
+    }
+
+    fn start(
+        &self,
+        sockets: Sockets,
+        calls: &TaskTracker,
+        accepted: &Arc<AtomicU64>,
+        stopping: &CancellationToken,
+    ) -> io::Result<Services> {
         let mut services = Services::default();
         let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
         let admission = Arc::clone(&self.admission);
         let allows = move |address| admission.allows_address(address);
-        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping);
-        let serving = self.talos(calls).serve(incoming, stopping.clone().cancelled_owned());
+        let accepted = Arc::clone(accepted);
+        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping).map(move |connection| {
+            accepted.fetch_add(1, Ordering::Relaxed);
+            connection
+        });
+        // It stops when the listeners did: a connection that was accepted is served.
+        let serving = self.talos(calls).serve(incoming, pending());
         services.nodes.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "serving nodes failed");
@@ -163,6 +280,17 @@ impl Server {
     }
 }
 
+/// Returns when it is told to stop; what it is told to read again, `reload` hears of meanwhile.
+async fn told_to_stop(orders: &mut mpsc::Receiver<Order>, reload: &Notify) -> &'static str {
+    loop {
+        match orders.recv().await {
+            Some(Order::Stop(reason)) => return reason,
+            Some(Order::Reload) => reload.notify_one(),
+            None => pending().await,
+        }
+    }
+}
+
 fn tcp(listener: net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
@@ -172,3 +300,6 @@ fn unix(listener: unix::UnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ use crate::listen::systemd::{CHANNEL_PREFIX, InheritError, Inherited};
 pub struct Sockets {
     pub(super) talos: Vec<net::TcpListener>,
     pub(super) channels: Vec<(Box<str>, unix::UnixListener)>,
+    /// Whether systemd holds them too, and starts the process again when somebody connects.
+    pub(super) inherited: bool,
 }
 
 /// Why there is nowhere to listen.
@@ -81,7 +83,7 @@ impl Sockets {
             tracing::warn!("metrics unserved");
         }
         let channels = channels.into_iter().map(|(name, socket)| (name.into(), socket)).collect();
-        Self { talos, channels }.checked(config).map(Some)
+        Self { talos, channels, inherited: true }.checked(config).map(Some)
     }
 
     /// Those that `config` names, for a start by hand.
@@ -158,7 +160,7 @@ mod tests {
     fn channels_without_a_socket_are_found() {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = unix::UnixListener::bind(directory.path().join("cli.sock")).expect("a socket");
-        let sockets = Sockets { talos: vec![], channels: vec![("cli".into(), listener)] };
+        let sockets = Sockets { talos: vec![], channels: vec![("cli".into(), listener)], inherited: false };
         assert_eq!(sockets.unserved(&["cli", "telegram"]), ["telegram"]);
         assert_eq!(Sockets::default().unserved(&["cli", "telegram"]), ["cli", "telegram"]);
     }

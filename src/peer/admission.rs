@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ipnet::IpNet;
 use uuid::{Uuid, Variant};
@@ -19,6 +19,7 @@ pub struct Admitted {
     node: ListedNode,
     peer: Peer,
     origin: Origin,
+    generation: Generation,
 }
 
 impl Admitted {
@@ -46,10 +47,29 @@ impl Admitted {
         self.origin
     }
 
+    /// Which configuration let it in.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Gives up the request, for the step that acts on it.
     #[must_use]
     pub fn into_request(self) -> Request {
         self.request
+    }
+}
+
+/// Which configuration of this process something belongs to: each that is read gets the next. What was let in under
+/// one is not judged by the rules of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
     }
 }
 
@@ -137,37 +157,33 @@ pub fn is_shared(uuid: &NodeUuid) -> bool {
     SHARED_UUIDS.contains(&uuid.as_str())
 }
 
-/// The allowed networks, the list of nodes, and how often each may ask.
-#[derive(Debug)]
-pub struct Admission {
+/// Who may call: the part of admission that the configuration says.
+#[derive(Debug, Default)]
+pub struct Lists {
+    generation: Generation,
     networks: Vec<IpNet>,
     nodes: HashMap<NodeUuid, ListedNode>,
     uuid_policy: UuidPolicy,
-    /// Nodes at their listed addresses. Nobody else can crowd them out; in a large listed network its neighbours can.
-    listed: Mutex<RateLimit<(NodeUuid, IpNet)>>,
-    elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
-    strangers: Mutex<RateLimit<IpNet>>,
 }
 
-impl Admission {
+impl Lists {
     /// Admits `nodes` from `networks`. Without networks, or without nodes, nobody is admitted.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
-        Self {
-            networks,
-            nodes: nodes.into_iter().map(|node| (node.uuid.clone(), ListedNode::new(node))).collect(),
-            uuid_policy,
-            listed: Mutex::default(),
-            elsewhere: Mutex::default(),
-            strangers: Mutex::default(),
-        }
+        let nodes = nodes.into_iter().map(|node| (node.uuid.clone(), ListedNode::new(node))).collect();
+        Self { generation: Generation::default(), networks, nodes, uuid_policy }
     }
 
-    /// Whether `address` is in an allowed network.
+    /// The same, as the configuration of this generation.
     #[must_use]
-    pub fn allows_address(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.networks.iter().any(|network| network.contains(&address))
+    pub fn of(self, generation: Generation) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// Which configuration they are from.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// The node listed under `uuid`.
@@ -181,21 +197,73 @@ impl Admission {
         self.nodes.values()
     }
 
+    fn allow(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The lists in force, and how often each may ask.
+#[derive(Debug)]
+pub struct Admission {
+    lists: RwLock<Arc<Lists>>,
+    /// Nodes at their listed addresses. Nobody else can crowd them out; in a large listed network its neighbours can.
+    listed: Mutex<RateLimit<(NodeUuid, IpNet)>>,
+    elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
+    strangers: Mutex<RateLimit<IpNet>>,
+}
+
+impl Admission {
+    /// Admits `nodes` from `networks`, as [`Lists::new`].
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
+        Self {
+            lists: RwLock::new(Arc::new(Lists::new(networks, nodes, uuid_policy))),
+            listed: Mutex::default(),
+            elsewhere: Mutex::default(),
+            strangers: Mutex::default(),
+        }
+    }
+
+    /// The lists in force.
+    #[must_use]
+    pub fn lists(&self) -> Arc<Lists> {
+        Arc::clone(&self.lists.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Admits whom `lists` name from now on. How often each has asked is not forgotten.
+    pub fn replace(&self, lists: Lists) {
+        *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lists);
+    }
+
+    /// Whether `address` is in an allowed network.
+    #[must_use]
+    pub fn allows_address(&self, address: IpAddr) -> bool {
+        self.lists().allow(address)
+    }
+
+    /// The node listed under `uuid`.
+    #[must_use]
+    pub fn node(&self, uuid: &NodeUuid) -> Option<ListedNode> {
+        self.lists().node(uuid).cloned()
+    }
+
     /// Lets `request` of `peer` in, or says why not.
     ///
     /// # Errors
     /// [`NotAdmitted`]. What a stranger asks for is counted apart from what listed nodes ask for, so that no number of
     /// strangers takes a listed node's turn.
     pub fn admit(&self, now: Moment, request: Request, peer: Peer) -> Result<Admitted, NotAdmitted> {
-        if !self.allows_address(peer.address) {
+        let lists = self.lists();
+        if !lists.allow(peer.address) {
             return Err(NotAdmitted::Network);
         }
-        let Some(node) = self.nodes.get(request.node()) else {
+        let Some(node) = lists.node(request.node()) else {
             return Err(if !lock(&self.strangers).admit(now, peer.network()) {
                 NotAdmitted::TooMany
             } else if is_shared(request.node()) {
                 NotAdmitted::SharedUuid
-            } else if !self.uuid_policy.allows(request.node()) {
+            } else if !lists.uuid_policy.allows(request.node()) {
                 NotAdmitted::UuidPolicy
             } else {
                 NotAdmitted::UnknownNode
@@ -210,161 +278,17 @@ impl Admission {
         if !in_time {
             return Err(NotAdmitted::TooMany);
         }
-        if !self.uuid_policy.allows(request.node()) {
+        if !lists.uuid_policy.allows(request.node()) {
             return Err(NotAdmitted::UuidPolicy);
         }
-        Ok(Admitted { request, node: ListedNode::clone(node), peer, origin })
+        Ok(Admitted { request, node: ListedNode::clone(node), peer, origin, generation: lists.generation })
     }
 }
 
 /// A bucket is right after every step of its arithmetic, so a panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::request::Operation;
-
-    const CP_1: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
-    const NOW: Moment = Moment::since_boot(Duration::from_secs(1_000));
-
-    fn node(uuid: &str, addresses: &[&str]) -> Node {
-        Node {
-            uuid: NodeUuid::parse(uuid).expect("printable"),
-            name: "cp-1".into(),
-            cluster: None,
-            addresses: addresses.iter().map(|network| network.parse().expect("a network")).collect(),
-            formerly: vec![],
-            bind_address: false,
-        }
-    }
-
-    fn admission(nodes: Vec<Node>, uuid_policy: UuidPolicy) -> Admission {
-        Admission::new(vec!["192.0.2.0/24".parse().expect("a network")], nodes, uuid_policy)
-    }
-
-    fn ask(admission: &Admission, uuid: &str, address: &str) -> Result<Origin, NotAdmitted> {
-        let request = Request::parse(Operation::Unseal, uuid, vec![1]).expect("well-formed");
-        let peer = Peer::plaintext((address.parse::<IpAddr>().expect("an address"), 1).into());
-        admission.admit(NOW, request, peer).map(|admitted| admitted.origin())
-    }
-
-    #[test]
-    fn listed_node_from_allowed_network_is_admitted() {
-        let admission = admission(vec![node(CP_1, &["192.0.2.11/32"])], UuidPolicy::default());
-        assert_eq!(ask(&admission, &CP_1.to_uppercase(), "192.0.2.11"), Ok(Origin::Listed));
-        assert_eq!(ask(&admission, CP_1, "::ffff:192.0.2.11"), Ok(Origin::Listed));
-        assert!(matches!(ask(&admission, CP_1, "192.0.2.12"), Ok(Origin::OtherAddress(_))));
-    }
-
-    #[test]
-    fn others_are_not() {
-        let admission = admission(vec![node(CP_1, &[])], UuidPolicy::default());
-        assert_eq!(ask(&admission, CP_1, "198.51.100.1"), Err(NotAdmitted::Network));
-        assert_eq!(ask(&admission, CP_1, "2001:db8::1"), Err(NotAdmitted::Network));
-        let stranger = "12345678-9abc-4def-8123-456789abcdef";
-        assert_eq!(ask(&admission, stranger, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
-        assert_eq!(ask(&admission, SHARED_UUIDS[0], "192.0.2.1"), Err(NotAdmitted::SharedUuid));
-    }
-
-    #[test]
-    fn empty_lists_admit_nobody() {
-        let nobody = admission(vec![], UuidPolicy::default());
-        assert_eq!(ask(&nobody, CP_1, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
-        let nowhere = Admission::new(vec![], [node(CP_1, &[])], UuidPolicy::default());
-        assert_eq!(ask(&nowhere, CP_1, "192.0.2.1"), Err(NotAdmitted::Network));
-    }
-
-    #[test]
-    fn a_shared_uuid_is_admitted_when_it_is_listed() {
-        let admission = admission(vec![node(SHARED_UUIDS[1], &["192.0.2.11/32"])], UuidPolicy::default());
-        assert_eq!(ask(&admission, SHARED_UUIDS[1], "192.0.2.11"), Ok(Origin::Listed));
-    }
-
-    #[test]
-    fn strangers_do_not_take_a_listed_nodes_turn() {
-        let admission = admission(vec![node(CP_1, &[])], UuidPolicy::default());
-        let stranger = "12345678-9abc-4def-8123-456789abcdef";
-        let answers: Vec<_> = (0..50).map(|_| ask(&admission, stranger, "192.0.2.1")).collect();
-        assert_eq!(answers.iter().filter(|answer| **answer == Err(NotAdmitted::TooMany)).count(), 30);
-        assert!(ask(&admission, CP_1, "192.0.2.1").is_ok());
-    }
-
-    #[test]
-    fn uuid_policies() {
-        let policy = |kind, entropy_check| UuidPolicy { kind, entropy_check };
-        let allows = |policy: UuidPolicy, uuid| policy.allows(&NodeUuid::parse(uuid).expect("printable"));
-        let (smbios, v1, v4) = (
-            "4c4c4544-0042-3510-0051-b4c04f4e3632",
-            "c232ab00-9414-11ec-b3c8-9f6bdeced846",
-            "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21",
-        );
-        assert!(allows(policy(UuidKind::Any, false), "Rack2-Shelf3"));
-        assert!(allows(policy(UuidKind::Any, false), smbios));
-        assert!(!allows(policy(UuidKind::Rfc4122, false), smbios));
-        assert!(allows(policy(UuidKind::Rfc4122, false), v1));
-        assert!(!allows(policy(UuidKind::V4, false), v1));
-        assert!(allows(policy(UuidKind::V4, true), v4));
-        assert!(!allows(policy(UuidKind::Any, true), "11111111-1111-4111-8111-111111111111"));
-        assert!(!allows(policy(UuidKind::Any, true), "01234567-89ab-cdef-0123-456789abcdef"));
-        assert!(!allows(policy(UuidKind::Any, true), "Rack2-Shelf3"));
-    }
-
-    #[test]
-    fn each_kind_of_call_has_a_turn_of_its_own() {
-        let nodes = vec![node(CP_1, &["192.0.2.11/32", "192.0.2.12/32"])];
-        let admission = admission(nodes, UuidPolicy::default());
-        let admitted = |address: &str| (0..30).filter(|_| ask(&admission, CP_1, address).is_ok()).count();
-        assert_eq!(admitted("192.0.2.50"), 20, "another address in the node's name");
-        assert_eq!(admitted("192.0.2.51"), 20, "and one more, which is another peer");
-        assert_eq!(admitted("192.0.2.11"), 20, "take nothing from the node");
-        assert_eq!(admitted("192.0.2.12"), 20, "at none of its addresses");
-        assert_eq!(ask(&admission, CP_1, "192.0.2.11"), Err(NotAdmitted::TooMany));
-    }
-
-    #[test]
-    fn strangers_within_one_ipv6_network_are_one_stranger() {
-        let admission = Admission::new(vec!["2001:db8::/32".parse().expect("a network")], [], UuidPolicy::default());
-        let too_many =
-            |number: u16| ask(&admission, CP_1, &format!("2001:db8::{number:x}")) == Err(NotAdmitted::TooMany);
-        assert_eq!((1..=30).filter(|number| too_many(*number)).count(), 10);
-        assert_eq!(ask(&admission, CP_1, "2001:db8:0:1::1"), Err(NotAdmitted::UnknownNode));
-    }
-
-    #[test]
-    fn an_address_is_allowed_in_either_spelling() {
-        let admission = admission(vec![], UuidPolicy::default());
-        for (address, allowed) in [("192.0.2.1", true), ("::ffff:192.0.2.1", true), ("::ffff:198.51.100.1", false)] {
-            assert_eq!(admission.allows_address(address.parse().expect("an address")), allowed, "{address}");
-        }
-    }
-
-    #[test]
-    fn the_uuid_policy_binds_listed_nodes_and_strangers() {
-        let only_random = UuidPolicy { kind: UuidKind::V4, entropy_check: false };
-        let admission = admission(vec![node("Rack2-Shelf3", &[])], only_random);
-        assert_eq!(ask(&admission, "Rack2-Shelf3", "192.0.2.1"), Err(NotAdmitted::UuidPolicy));
-        assert_eq!(ask(&admission, CP_1, "192.0.2.1"), Err(NotAdmitted::UuidPolicy));
-        let random = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
-        assert_eq!(ask(&admission, random, "192.0.2.1"), Err(NotAdmitted::UnknownNode));
-    }
-
-    #[test]
-    fn versions_and_variants_of_uuids() {
-        let allows = |kind, entropy_check, uuid: &str| {
-            UuidPolicy { kind, entropy_check }.allows(&NodeUuid::parse(uuid).expect("printable"))
-        };
-        for (version, is_one) in [('0', false), ('1', true), ('7', true), ('8', true), ('9', false), ('f', false)] {
-            let uuid = format!("9f8b7c3e-2f4d-{version}a1b-8c6e-5d0f9a7b3c21");
-            assert_eq!(allows(UuidKind::Rfc4122, false, &uuid), is_one, "{uuid}");
-        }
-        let not_of_the_rfc = "9f8b7c3e-2f4d-4a1b-0c6e-5d0f9a7b3c21";
-        assert!(!allows(UuidKind::Rfc4122, false, not_of_the_rfc) && !allows(UuidKind::V4, false, not_of_the_rfc));
-        assert!(allows(UuidKind::Any, true, "10203451-0203-4510-2034-510203451020"), "six different digits");
-        assert!(!allows(UuidKind::Any, true, "10203411-0203-4110-2034-110203411020"), "five");
-    }
-}
+mod tests;

@@ -117,7 +117,9 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
             ledger::Reason::TooManyAsks => Reason::TooManyAsks,
         },
         Refusal::NotApproved(NotApproved::CallerGone) => Reason::HungUp,
-        Refusal::NotApproved(NotApproved::Waiting { .. }) => Reason::Waiting,
+        // A call that another configuration overtook waited for people, but for those few that it overtook on their way.
+        Refusal::NotApproved(NotApproved::Waiting { .. } | NotApproved::Reconfigured) => Reason::Waiting,
+        Refusal::NotApproved(NotApproved::Stopping) => Reason::Stopping,
         Refusal::NotApproved(NotApproved::NoRandomness | NotApproved::Unrecorded(_))
         | Refusal::Failed(_)
         | Refusal::NoKey(_)

@@ -25,6 +25,10 @@ pub fn of(refusal: &Refusal) -> Status {
         }
         Refusal::NotApproved(NotApproved::Refused(reason)) => of_reason(*reason),
         Refusal::NotApproved(NotApproved::CallerGone) => (Code::Cancelled, "the caller hung up"),
+        Refusal::NotApproved(NotApproved::Reconfigured) => {
+            (Code::Unavailable, "the configuration has just changed, try again")
+        }
+        Refusal::NotApproved(NotApproved::Stopping) => (Code::Unavailable, "nightlatch is stopping, try again"),
         Refusal::NotApproved(NotApproved::NoRandomness | NotApproved::Unrecorded(_)) | Refusal::Unrecorded(_) => {
             (Code::Unavailable, "this cannot be recorded now, try again later")
         }

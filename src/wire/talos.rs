@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +17,7 @@ use super::stubs::kms_service_server::{KmsService, KmsServiceServer};
 use crate::clock::Clock;
 use crate::listen::{self, Caller, Connection};
 use crate::peer::Peer;
-use crate::pipeline::{Call, Pipeline};
+use crate::pipeline::{Call, OnRecord, Pipeline, Recorded, Refusal};
 use crate::request;
 use crate::request::Operation;
 use crate::seal::Answer;
@@ -79,11 +80,10 @@ impl Talos {
         // Dropped with this future, which the framework does when the client hangs up.
         let _hangs_up = gone.clone().drop_guard();
         let request = request::Request::parse(operation, &node_uuid, data);
-        let call = Call { operation, request, peer, deadline, gone };
-        let pipeline = Arc::clone(&self.pipeline);
+        let call = Call { operation, request, peer, deadline, gone, on_record: OnRecord::default() };
         // A task of its own: a client that hangs up must not leave half a decision behind.
-        let recorded = self.tasks.spawn(async move { pipeline.run(call).await }).await;
-        let recorded = recorded.map_err(|panic| status::broken(&panic))?;
+        let answered = self.tasks.spawn(answer(Arc::clone(&self.pipeline), call)).await;
+        let recorded = answered.and_then(|recorded| recorded).map_err(|panic| status::broken(&panic))?;
         match recorded.into_inner() {
             Ok(answer) => Ok(Response::new(stubs::Response {
                 data: match answer {
@@ -94,6 +94,20 @@ impl Talos {
             Err(refusal) => Err(status::of(&refusal)),
         }
     }
+}
+
+/// Runs `call` in one more task, so that there is somebody to tell of a panic in it, also when the client hung up.
+async fn answer(pipeline: Arc<Pipeline>, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, JoinError> {
+    let if_broken = call.if_broken();
+    let running = tokio::spawn({
+        let pipeline = Arc::clone(&pipeline);
+        async move { pipeline.run(call).await }
+    });
+    running.await.inspect_err(|panic| {
+        if panic.is_panic() {
+            pipeline.broken(&if_broken);
+        }
+    })
 }
 
 #[tonic::async_trait]

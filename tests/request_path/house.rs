@@ -30,7 +30,7 @@ pub struct PausedClock {
 }
 
 impl PausedClock {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { started: now() }
     }
 }

@@ -12,5 +12,6 @@
 mod house;
 mod limits;
 mod node;
+mod panics;
 mod people;
 mod schedules;

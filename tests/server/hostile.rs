@@ -24,7 +24,7 @@ async fn client(address: SocketAddr) -> Result<KmsServiceClient<Channel>, Status
     channel.map(KmsServiceClient::new).map_err(|error| Status::from_error(error.into()))
 }
 
-async fn seal(address: SocketAddr, node: &str, data: &[u8]) -> Result<Vec<u8>, Status> {
+pub(crate) async fn seal(address: SocketAddr, node: &str, data: &[u8]) -> Result<Vec<u8>, Status> {
     let question = Request { node_uuid: node.to_owned(), data: data.to_vec() };
     client(address).await?.seal(question).await.map(|answer| answer.into_inner().data)
 }
@@ -117,7 +117,7 @@ async fn two_thousand_peers_that_say_nothing() {
 
 /// Whoever connects is greeted; then everybody who connected before was accepted. Without this the listener's backlog
 /// runs over, and each connection beyond it waits for a second.
-fn assert_greets(address: SocketAddr) {
+pub(crate) fn assert_greets(address: SocketAddr) {
     let mut connection = TcpStream::connect(address).expect("the server listens");
     connection.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     connection.write_all(PREFACE).expect("the server listens");

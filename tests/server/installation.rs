@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::manager::Manager;
 
 /// The two nodes that are listed: one behaves, the other need not.
 pub(crate) const CP_1: &str = "12345678-9abc-4def-8123-456789abcdef";
@@ -119,6 +122,48 @@ impl Installation {
         self.start_as(&mut shell, File::create(self.log()).expect("a log").into())
     }
 
+    /// As [`Self::start`], below a service manager.
+    pub(crate) fn start_below(&self, manager: &Manager) -> Server {
+        self.start_below_with(manager, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn start_below_with(&self, manager: &Manager, variables: &[(&str, &str)]) -> Server {
+        let mut program = nightlatch();
+        program.env("NOTIFY_SOCKET", manager.path()).envs(variables.iter().copied());
+        self.start_as(&mut program, File::create(self.log()).expect("a log").into())
+    }
+
+    /// Starts the server on `listener`, as systemd passes it, and returns when `manager` knows that it is ready.
+    pub(crate) fn start_on(&self, listener: &TcpListener, manager: &Manager) -> Server {
+        const ACTIVATED: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ exec "$0" "$@""#;
+        let child = Command::new("sh")
+            .args(["-euc", ACTIVATED, env!("CARGO_BIN_EXE_nightlatch"), "serve", "--config"])
+            .arg(self.configuration())
+            .envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "talos")])
+            .env("NOTIFY_SOCKET", manager.path())
+            .stdin(OwnedFd::from(listener.try_clone().expect("a copy")))
+            .stdout(Stdio::null())
+            .stderr(File::create(self.log()).expect("a log"))
+            .spawn()
+            .expect("a shell");
+        let server = Server { child, log: self.log() };
+        manager.until("READY=1");
+        server
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.configuration()).expect("ours");
+        assert!(text.contains(from), "{from} is not in the configuration");
+        fs::write(self.configuration(), text.replace(from, to)).expect("our file");
+    }
+
+    /// The audit log as it is now.
+    pub(crate) fn audit_log(&self) -> String {
+        fs::read_to_string(self.state_directory.join("audit.log")).expect("an audit log")
+    }
+
     /// Asks for what is open; it must be answered.
     pub(crate) fn approvals(&self) {
         done(nightlatch().arg("approvals").arg("--config").arg(self.configuration()));
@@ -154,10 +199,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Asks it to stop, and returns when it did. 20 s in all.
+    /// Asks it to stop, and returns when it did.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        let process = Pid::from_child(&self.child);
-        kill_process(process, Signal::TERM).expect("our child");
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("our child");
+    }
+
+    /// Returns when it ended. 20 s in all.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         for _ in 0..1000 {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 return status;
@@ -165,6 +218,22 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         panic!("the server does not stop");
+    }
+
+    /// Waits, for 10 s at most, until it reports something with `part` in it: it reports when it has time.
+    pub(crate) fn says(&self, part: &str) -> bool {
+        (0..500).any(|_| {
+            let said = self.said().contains(part);
+            if !said {
+                thread::sleep(Duration::from_millis(20));
+            }
+            said
+        })
+    }
+
+    /// What it reported so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.log).expect("a log")
     }
 }
 

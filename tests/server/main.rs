@@ -11,4 +11,6 @@
 mod hostile;
 mod installation;
 mod journal;
+mod life;
+mod manager;
 mod start_up;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use nightlatch::clock::Moment;
-use nightlatch::peer::admission::{Admission, Admitted, NotAdmitted};
+use nightlatch::peer::admission::{Admission, Admitted, Generation, NotAdmitted};
 use nightlatch::peer::{ListedNode, Origin, Peer};
 use nightlatch::request::Request;
 
@@ -16,6 +16,6 @@ pub fn looked_up(node: &ListedNode, address: IpAddr) -> Origin {
 }
 
 #[cfg(skipped)]
-pub fn skipped(request: Request, node: ListedNode, peer: Peer, origin: Origin) -> Admitted {
-    Admitted { request, node, peer, origin } //~ E0451
+pub fn skipped(request: Request, node: ListedNode, peer: Peer, origin: Origin, generation: Generation) -> Admitted {
+    Admitted { request, node, peer, origin, generation } //~ E0451
 }

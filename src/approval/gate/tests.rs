@@ -1,6 +1,7 @@
 //! Acts against records that are slow, fail, or outlast the caller.
 
 mod holding;
+mod life;
 
 use std::sync::atomic::AtomicUsize;
 
@@ -110,6 +111,10 @@ impl Bench {
         Act::Vote { ask, by: Voter { vote, uid: 1000, telegram_id: None }, verdict }
     }
 
+    fn node(&self) -> ListedNode {
+        self.admission.lists().nodes().next().cloned().expect("a node")
+    }
+
     fn in_force(&self) -> usize {
         self.gate.subscribe("test").expect("room").refusals.len()
     }
@@ -129,7 +134,7 @@ async fn poll_once<F: Future>(future: F) {
 async fn an_act_whose_caller_hangs_up_is_done_to_the_end() {
     let bench = Bench::new();
     let ask = bench.ask().await;
-    poll_once(bench.gate.act(bench.vote(ask, Verdict::Block(None)))).await;
+    poll_once(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Block(None)))).await;
     bench.gate.drain().await;
     assert_eq!(bench.in_force(), 1);
     assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Blocked))));
@@ -142,7 +147,7 @@ async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
         let ask = bench.ask().await;
         bench.clock.0.store(599, Ordering::Relaxed);
         let nothing_is_written = bench.records.pen.lock().await;
-        let answering = bench.gate.act(bench.vote(ask, verdict));
+        let answering = bench.gate.act(Generation::default(), bench.vote(ask, verdict));
         tokio::pin!(answering);
         for _ in 0..10 {
             tokio::select! {
@@ -163,7 +168,7 @@ async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
 #[tokio::test]
 async fn an_ask_that_opens_while_its_node_is_blocked_is_closed_on_record_and_told_to_nobody() {
     let bench = Bench::new();
-    let node = ListedNode::clone(bench.admission.nodes().next().expect("a node"));
+    let node = bench.node();
     let vote = Vote { approver: "alice".into(), channel: "cli".into() };
     let block = Act::Block { node, by: Voter { vote, uid: 1000, telegram_id: None }, lasts: None };
     let mut told = bench.gate.subscribe("cli").expect("room");
@@ -178,7 +183,7 @@ async fn an_ask_that_opens_while_its_node_is_blocked_is_closed_on_record_and_tol
         turns(5).await;
         bench.call().await
     };
-    let (blocked, call, ()) = tokio::join!(biased; bench.gate.act(block), call, async {
+    let (blocked, call, ()) = tokio::join!(biased; bench.gate.act(Generation::default(), block), call, async {
         turns(10).await;
         drop(nothing_is_written);
     });
@@ -196,7 +201,7 @@ async fn an_ask_that_was_answered_in_vain_expires_as_any_other() {
     let bench = Bench::new();
     let ask = bench.ask().await;
     bench.records.audit_fails.store(true, Ordering::Relaxed);
-    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_err());
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_err());
     bench.records.audit_fails.store(false, Ordering::Relaxed);
     bench.clock.0.store(601, Ordering::Relaxed);
     bench.gate.tick().await.expect("recorded");
@@ -209,7 +214,7 @@ async fn who_attaches_is_told_what_is_approved_and_what_was_closed() {
     for number in 0..CLOSED_TOLD + 2 {
         bench.clock.0.store(number * 10_000, Ordering::Relaxed);
         let ask = bench.ask().await;
-        assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+        assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_ok());
     }
     let told = bench.gate.subscribe("cli").expect("room");
     assert_eq!((told.grants.len(), told.closed.len()), (1, CLOSED_TOLD));
@@ -221,7 +226,7 @@ async fn who_attaches_is_told_what_is_approved_and_what_was_closed() {
 async fn what_could_not_be_opened_uses_nothing_up() {
     let bench = Bench::new();
     let ask = bench.ask().await;
-    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_ok());
     for second in 0..60 {
         bench.clock.0.store(second, Ordering::Relaxed);
         let approved = bench.call().await.expect("approved");
@@ -234,7 +239,7 @@ async fn what_could_not_be_opened_uses_nothing_up() {
 async fn who_asks_too_often_is_told_with_the_name_of_the_node_and_nobody_else_is() {
     let bench = Bench::new();
     let mut told = bench.gate.subscribe("cli").expect("room");
-    let node = bench.admission.nodes().next().expect("a node");
+    let node = &bench.node();
     for why in [NotAdmitted::Network, NotAdmitted::TooMany] {
         bench.gate.turned_away(why, Some(node), [192, 0, 2, 1].into());
     }
@@ -252,11 +257,14 @@ async fn a_yes_that_cannot_be_recorded_has_no_effect() {
     let bench = Bench::new();
     let ask = bench.ask().await;
     bench.records.audit_fails.store(true, Ordering::Relaxed);
-    assert!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await.is_err());
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_err());
     assert!(bench.call().await.is_err());
     bench.records.audit_fails.store(false, Ordering::Relaxed);
     assert!(matches!(bench.call().await, Err(NotApproved::Waiting { .. })));
-    assert!(matches!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await, Ok(Answer::Decided(_))));
+    assert!(matches!(
+        bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await,
+        Ok(Answer::Decided(_))
+    ));
     assert!(bench.call().await.is_ok());
 }
 
@@ -266,7 +274,7 @@ async fn a_no_that_cannot_be_recorded_has_its_effect_and_is_saved_later() {
     let ask = bench.ask().await;
     bench.records.audit_fails.store(true, Ordering::Relaxed);
     bench.records.save_fails.store(true, Ordering::Relaxed);
-    assert!(bench.gate.act(bench.vote(ask, Verdict::Deny(None))).await.is_err());
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Deny(None))).await.is_err());
     assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Denied))));
     bench.records.audit_fails.store(false, Ordering::Relaxed);
     bench.records.save_fails.store(false, Ordering::Relaxed);
@@ -279,7 +287,10 @@ async fn a_disk_too_full_for_the_state_keeps_no_node_from_its_disk() {
     let bench = Bench::new();
     let ask = bench.ask().await;
     bench.records.save_fails.store(true, Ordering::Relaxed);
-    assert!(matches!(bench.gate.act(bench.vote(ask, Verdict::Approve(None))).await, Ok(Answer::Decided(_))));
+    assert!(matches!(
+        bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await,
+        Ok(Answer::Decided(_))
+    ));
     assert!(bench.call().await.is_ok());
     bench.records.save_fails.store(false, Ordering::Relaxed);
     bench.gate.tick().await.expect("recorded");
@@ -294,7 +305,7 @@ async fn a_channel_hears_of_the_yes_before_the_release() {
     let mut acts = bench.gate.acts.subscribe();
     let acting = tokio::spawn({
         let (gate, act) = (Arc::clone(&bench.gate), bench.vote(ask, Verdict::Approve(None)));
-        async move { gate.act(act).await }
+        async move { gate.act(Generation::default(), act).await }
     });
     // The moment at which held calls wake.
     acts.changed().await.expect("the gate lives");

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod property;
+mod reconfigure;
 
 use std::collections::BTreeSet;
 

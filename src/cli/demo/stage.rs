@@ -11,14 +11,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cli::keygen::create_key;
 use crate::cli::{Failure, exit};
 use crate::clock::{Clock, HostClock, Moment};
 use crate::config::Config;
-use crate::daemon::{ServeError, Server, Sockets};
+use crate::daemon::notify::Manager;
+use crate::daemon::{Order, ServeError, Server, Sockets, Surroundings};
 use crate::state::Store;
 
 /// The identifier of the pretend node.
@@ -53,7 +54,7 @@ socket = "{directory}/cli.sock"
 pub(super) struct Stage {
     directory: Directory,
     address: SocketAddr,
-    stop: oneshot::Sender<&'static str>,
+    stop: mpsc::Sender<Order>,
     running: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -99,8 +100,9 @@ impl Stage {
             .talos_addresses()
             .first()
             .ok_or_else(|| Failure::new(exit::SOFTWARE, "the demo's server listens nowhere"))?;
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(server.run(sockets, async { stopped.await.unwrap_or("end of the demo") }));
+        let (stop, orders) = mpsc::channel(1);
+        let around = Surroundings { orders, origin: None, manager: Manager::default() };
+        let running = tokio::spawn(server.run(sockets, around));
         Ok(Self { directory, address, stop, running })
     }
 
@@ -115,7 +117,7 @@ impl Stage {
     /// Stops the server; the directory goes with the stage.
     pub(super) async fn take_down(self) -> Result<(), Failure> {
         // An error means that it has ended already, and the next line tells why.
-        let _ended = self.stop.send("end of the demo");
+        let _ended = self.stop.try_send(Order::Stop("end of the demo"));
         match self.running.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(broken("the server", &error)),

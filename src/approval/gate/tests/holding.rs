@@ -134,9 +134,9 @@ impl Bench {
         subscription.asks.into_iter().next().expect("an ask is open")
     }
 
-    async fn vote(&self, who: &str, verdict: Verdict) -> Result<Answer, Unrecorded> {
+    async fn vote(&self, who: &str, verdict: Verdict) -> Result<Answer, NotActed> {
         let ask = self.open_ask().id;
-        self.gate.act(vote(ask, who, verdict)).await
+        self.gate.act(Generation::default(), vote(ask, who, verdict)).await
     }
 
     async fn is_waiting(&self) -> bool {
@@ -283,7 +283,8 @@ async fn two_taps_at_once_decide_once() {
     assert!(bench.is_waiting().await);
     let ask = bench.open_ask().id;
     let [alice, bob] = [vote(ask, "alice", YES), vote(ask, "bob", Verdict::Deny(None))];
-    let (first, second) = tokio::join!(bench.gate.act(alice), bench.gate.act(bob));
+    let (first, second) =
+        tokio::join!(bench.gate.act(Generation::default(), alice), bench.gate.act(Generation::default(), bob));
     assert!(matches!(first, Ok(Answer::Decided(_))), "{first:?}");
     assert!(matches!(second, Ok(Answer::Closed(_))), "{second:?}");
     assert_eq!(bench.paper.count(|event| matches!(event, Event::Closed(_))), 1);

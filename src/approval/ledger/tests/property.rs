@@ -1,18 +1,43 @@
-//! Random calls, votes, blocks, restarts and passing time. The test keeps books of its own, simpler than the ledger's:
+//! Random calls, votes, blocks, restarts, reloads and passing time. The test keeps books of its own, simpler than the ledger's:
 //! who said yes to what, and when. Whatever is released must stand in them.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::approval::policy::{Approver, Layer, Policy};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Call { node: usize, from: u8, operation: Operation, blob: u8, action: Action, quorum: usize },
-    Vote { ask: usize, who: usize, channel: usize, verdict: u8, lasts: u64 },
-    Block { node: usize },
-    Unblock { node: usize },
-    Wait { seconds: u64 },
+    Call {
+        node: usize,
+        from: u8,
+        operation: Operation,
+        blob: u8,
+        action: Action,
+        quorum: usize,
+    },
+    Vote {
+        ask: usize,
+        who: usize,
+        channel: usize,
+        verdict: u8,
+        lasts: u64,
+    },
+    Block {
+        node: usize,
+    },
+    Unblock {
+        node: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
     Restart,
+    /// One approver, and one node, are not in the configuration any more; the next one may have them again.
+    Reload {
+        gone: usize,
+        unlisted: usize,
+    },
 }
 
 const NODES: [&str; 3] = ["cp-1", "cp-2", "worker-1"];
@@ -33,6 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..3_usize).prop_map(|node| Step::Unblock { node }),
         4 => (0..900_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::Restart),
+        2 => (0..4_usize, 0..6_usize).prop_map(|(gone, unlisted)| Step::Reload { gone, unlisted }),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -154,7 +180,24 @@ fn run(ledger: &mut Ledger, books: &mut Books, number: u16, step: Step) {
             *ledger = Ledger::new(Timings::default(), ledger.standing(), at(books.now));
             books.yes.clear();
         }
+        Step::Reload { gone, unlisted } => reload(ledger, books, gone, unlisted),
     }
+}
+
+fn reload(ledger: &mut Ledger, books: &mut Books, gone: usize, unlisted: usize) {
+    let everybody: Vec<Approver> = PEOPLE[..3].iter().map(|name| approver(name)).collect();
+    let approvers = everybody.iter().filter(|approver| *approver.name != *PEOPLE[gone]).cloned().collect();
+    let names = PEOPLE[..3].iter().map(|name| Box::from(*name)).collect();
+    let policy =
+        Policy { default: Layer { approvers: Some(names), ..Layer::default() }, approvers, ..Policy::default() };
+    let is_listed = |node: &Node| NODES.get(unlisted).is_none_or(|unlisted| **unlisted != *node.name);
+    ledger.reconfigure(at(books.now), &policy, &Timings::default(), &everybody, is_listed);
+    books.yes.retain(|yes| yes.who != PEOPLE[gone]);
+    books.asked.retain(|asked| NODES.get(unlisted) != Some(&asked.node));
+}
+
+fn approver(name: &str) -> Approver {
+    Approver { name: name.into(), uid: Some(1000), telegram_id: None }
 }
 
 fn vote(ledger: &mut Ledger, books: &mut Books, ask: usize, who: usize, channel: usize, (verdict, lasts): (u8, u64)) {

@@ -1,0 +1,174 @@
+//! The gate while the server around it lives: a new configuration, what is under way, what a panic leaves, and the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Configuration, Gate, PoisonError, lock};
+use crate::approval::ask::{AskId, Call, Event, Fresh};
+use crate::approval::ledger::{Judgement, Ledger};
+use crate::approval::policy::{Action, Rule};
+use crate::clock::Now;
+use crate::peer::Node;
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnderWay {
+    /// Asks that are open.
+    pub asks: usize,
+    /// Grants that are live.
+    pub grants: usize,
+    /// Calls that wait for people.
+    pub held: usize,
+}
+
+/// A call that waits for people, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An ask that is not on record yet. Dropped before it is, also by a panic, it takes the ask back: nobody was told of it,
+/// and nobody would ever be.
+#[must_use]
+pub(super) struct Opening<'a> {
+    gate: &'a Gate,
+    ask: Option<AskId>,
+}
+
+impl Opening<'_> {
+    pub(super) fn recorded(mut self) {
+        self.ask = None;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(ask) = self.ask {
+            self.gate.ledger().forget(ask);
+            // Calls that joined it meanwhile.
+            self.gate.wake();
+        }
+    }
+}
+
+/// An ask that a person is answering: until this is dropped it does not expire.
+#[must_use]
+pub(super) struct Answering<'a>(&'a Gate);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.ledger().set_answering(None);
+    }
+}
+
+impl Gate {
+    /// Puts another configuration in force, and `admission` with it, which puts its lists in force. Returns when what that
+    /// closed is on record.
+    ///
+    /// From then on nothing is released that the new configuration would not release. Asks and grants of a node go on
+    /// only when `is_listed` knows just that node, when its rule asks for what was asked for, and with the votes of people
+    /// who still are approvers. Calls that are held are let go: the node's next call is judged anew.
+    pub async fn reconfigure(
+        &self,
+        configuration: Configuration,
+        is_listed: impl Fn(&Node) -> bool,
+        admission: impl FnOnce(),
+    ) {
+        // No act is between its rehearsal and its effect.
+        let _nobody_acts = self.acting.lock().await;
+        let events = {
+            let mut ledger = self.ledger();
+            let before = self.configuration();
+            admission();
+            let Configuration { policy, timings, .. } = &configuration;
+            let events = ledger.reconfigure(self.clock.now(), policy, timings, &before.policy.approvers, is_listed);
+            *self.configuration.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
+            self.publish(events.clone());
+            events
+        };
+        self.wake();
+        if let Err(error) = self.commit(&events).await {
+            tracing::error!(%error, "closing unrecorded");
+        }
+    }
+
+    /// What is under way. Takes every lock of the gate in turn: when this returns, none of them is stuck.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        drop((lock(&self.notices), self.configuration()));
+        lock(&self.subscribers).retain(|subscriber| !subscriber.events.is_closed());
+        let ledger = self.ledger();
+        UnderWay {
+            asks: ledger.asks_open(),
+            grants: ledger.grants(self.clock.now()).count(),
+            held: self.held.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether nothing would be lost if the process ended now: no ask, no grant, no act under way, nothing unsaved.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.ledger().is_idle() && self.tasks.is_empty() && !self.unsaved.load(Ordering::Relaxed)
+    }
+
+    /// Asks nobody any more. Calls that are held are let go; what is approved is still released.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Waits until no act is half done.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Whether nobody is asked any more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hold(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Held(&self.held)
+    }
+
+    pub(super) fn opening(&self, events: &[Event]) -> Opening<'_> {
+        let opened = |event: &Event| match event {
+            Event::Opened(ask) => Some(ask.id),
+            _ => None,
+        };
+        Opening { gate: self, ask: events.iter().find_map(opened) }
+    }
+
+    pub(super) fn answering(&self) -> Answering<'_> {
+        Answering(self)
+    }
+
+    /// Has held calls judged again.
+    pub(super) fn wake(&self) {
+        self.acts.send_modify(|acts| *acts = acts.wrapping_add(1));
+    }
+
+    /// Judges by `rule`. When the server stops, no ask is joined or opened: who would wait is refused for want of a grant.
+    pub(super) fn judge_now(
+        &self,
+        ledger: &mut Ledger,
+        now: Now,
+        call: &Call,
+        rule: &Rule,
+        fresh: Fresh,
+    ) -> (Judgement, Vec<Event>) {
+        if self.is_stopping() && rule.action == Action::Ask {
+            let granted = Rule { action: Action::Granted, requirement: rule.requirement.clone() };
+            return ledger.judge(now, call, &granted, fresh);
+        }
+        ledger.judge(now, call, rule, fresh)
+    }
+}

@@ -1,0 +1,170 @@
+//! SIGHUP: the configuration is read again. What can change while the server runs takes effect as one; when anything else
+//! has changed, or the file has a mistake, nothing does, and it is said why.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::assemble;
+use super::logging::Levels;
+use super::status::Watch;
+use crate::approval::gate::Configuration;
+use crate::clock::monotonic_usec;
+use crate::config::{self, Config, Warning};
+use crate::peer::Node;
+
+/// Reads the configuration anew, with what the command line says on top of it.
+pub type Load = Box<dyn Fn() -> Result<(Config, Vec<Warning>), config::Error> + Send + Sync>;
+
+/// Something else that is read anew on SIGHUP, such as a certificate in a file. It keeps what it had when that fails, and
+/// does not wait.
+pub type Action = Box<dyn Fn() -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync>;
+
+/// Where the configuration comes from when it is read again.
+pub struct Origin {
+    /// Reads it.
+    pub load: Load,
+    /// How talkative the server is.
+    pub levels: Levels,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").finish_non_exhaustive()
+    }
+}
+
+/// Why the configuration in force is still the one from before.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("these keys take effect with a restart only: {}", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    #[error("the file cannot be used")]
+    File(#[from] config::Error),
+    #[error("the file could not be read")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+impl Refused {
+    /// For the status line, which has no room for places in the file.
+    fn in_short(&self) -> String {
+        match self {
+            Self::NeedsRestart(keys) => format!("restart to change {}", keys.join(", ")),
+            Self::File(_) | Self::Broken(_) => "the file cannot be used, see the journal".to_owned(),
+        }
+    }
+}
+
+/// Puts what the file says in force.
+pub(super) struct Reload {
+    pub(super) running: Config,
+    pub(super) origin: Arc<Origin>,
+    pub(super) watch: Arc<Watch>,
+    /// What else is read anew, each with its name for the journal.
+    pub(super) actions: Vec<(&'static str, Action)>,
+}
+
+impl Reload {
+    /// Reads everything anew.
+    pub(super) async fn run(&mut self) {
+        let manager = Arc::clone(&self.watch.manager);
+        manager.reloading(monotonic_usec());
+        let refused = self.reload().await.inspect_err(|refused| {
+            let hint = "nightlatch check says whether the file can be used";
+            tracing::error!(error = %chain(refused), hint, "configuration not reloaded: the one from before stays in force");
+        });
+        for (name, action) in &self.actions {
+            match action() {
+                Ok(()) => tracing::info!(name, "reloaded"),
+                Err(error) => {
+                    tracing::error!(name, error = %chain(&*error), "not reloaded: what was there before stays")
+                }
+            }
+        }
+        self.watch.reloaded(refused.err().map(|refused| refused.in_short()));
+        manager.ready();
+    }
+
+    async fn reload(&mut self) -> Result<(), Refused> {
+        let origin = Arc::clone(&self.origin);
+        let (new, warnings) = tokio::task::spawn_blocking(move || (origin.load)()).await??;
+        let keys = needs_restart(&self.running, &new);
+        if !keys.is_empty() {
+            return Err(Refused::NeedsRestart(keys));
+        }
+        for warning in &warnings {
+            tracing::warn!(%warning, "configuration doubtful");
+        }
+        self.origin.levels.set(&new.log);
+        // Calls that are held are let go by another configuration: not for nothing.
+        let decides_the_same = Config { log: new.log, ..self.running.clone() } == new;
+        if !decides_the_same {
+            self.apply(&new).await;
+        }
+        tracing::info!(changed = self.running != new, "configuration reloaded");
+        self.running = new;
+        Ok(())
+    }
+
+    /// Puts `new` in force: who may call, the rules, and who may answer, as one.
+    async fn apply(&self, new: &Config) {
+        let (gate, admission) = (&self.watch.gate, &self.watch.admission);
+        let generation = gate.configuration().generation.next();
+        let (lists, policy, timings) =
+            (assemble::lists(new).of(generation), assemble::policy(new), assemble::timings(&new.timings));
+        let now_listed = assemble::lists(new);
+        let is_listed = |node: &Node| now_listed.node(&node.uuid).is_some_and(|listed| **listed == *node);
+        let configuration = Configuration { generation, policy, timings };
+        gate.reconfigure(configuration, is_listed, || admission.replace(lists)).await;
+    }
+}
+
+/// The keys that differ and cannot change while the server runs, as they stand in the file.
+fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
+    // Taken apart in full: a new key has to be put on one side or the other.
+    let Config {
+        installation,
+        state_directory,
+        tls,
+        exit_after_idle,
+        listen,
+        keys,
+        channels,
+        networks: _,
+        uuid_policy: _,
+        rules: _,
+        clusters: _,
+        nodes: _,
+        approvers: _,
+        timings: _,
+        log: _,
+    } = new;
+    let differs = [
+        (*installation != running.installation, "installation"),
+        (*state_directory != running.state_directory, "state_directory"),
+        (*tls != running.tls, "tls"),
+        (*exit_after_idle != running.exit_after_idle, "exit_after_idle"),
+        (*listen != running.listen, "listen"),
+        (*keys != running.keys, "key"),
+        (*channels != running.channels, "channel"),
+    ];
+    differs.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
+}
+
+/// How the file is read again: from `path`, with `on_top` of it what the command line says.
+#[must_use]
+pub fn load_again(path: PathBuf, on_top: impl Fn(&mut Config) + Send + Sync + 'static) -> Load {
+    Box::new(move || {
+        let (mut config, warnings) = Config::load(&path)?;
+        on_top(&mut config);
+        Ok((config, warnings))
+    })
+}
+
+fn chain(error: &dyn Error) -> String {
+    std::iter::successors(Some(error), |error| Error::source(*error))
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,118 @@
+//! How a server ends by itself, in paused time.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::*;
+use crate::approval::gate::{Caller, NotApproved};
+use crate::clock::{Moment, Now, WallTime};
+use crate::peer::Peer;
+use crate::request::{Operation, Request};
+use crate::state::Store;
+
+struct PausedClock {
+    started: tokio::time::Instant,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the runtime's time is paused")]
+fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Now {
+        Now { moment: Moment::since_boot(self.started.elapsed()), wall: WallTime::default() }
+    }
+}
+
+const CONFIG: &str = r#"
+installation = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21"
+state_directory = "{directory}/state"
+networks = ["127.0.0.0/8"]
+tls = "off"
+exit_after_idle = "1m"
+key = [{ name = "first", file = "{directory}/key" }]
+node = [{ uuid = "c232ab00-9414-11ec-b3c8-9f6bdeced846", name = "cp-1" }]
+approver = [{ name = "alice", uid = 1000 }]
+channel = [{ name = "cli", people = "uid" }]
+"#;
+
+struct Bench {
+    directory: tempfile::TempDir,
+    server: Server,
+    _orders: mpsc::Sender<Order>,
+    around: Surroundings,
+    sockets: Sockets,
+}
+
+impl Bench {
+    fn new(inherited: bool) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut key = fs::OpenOptions::new();
+        key.write(true).create_new(true).mode(0o600);
+        let mut key = key.open(directory.path().join("key")).expect("a key file");
+        key.write_all(&(0..32).collect::<Vec<u8>>()).expect("a key");
+        let text = CONFIG.replace("{directory}", &directory.path().display().to_string());
+        let config = Config::parse(&text, "nightlatch.toml").expect("a configuration").0;
+        drop(Store::create(&config.state_directory, config.installation).expect("a state"));
+        let server = Server::open(&config, Arc::new(PausedClock { started: instant() })).expect("it opens");
+        let talos = vec![net::TcpListener::bind("127.0.0.1:0").expect("a port")];
+        let (_orders, orders) = mpsc::channel(1);
+        let around = Surroundings { orders, origin: None, manager: Manager::default() };
+        let sockets = Sockets { talos, channels: vec![], inherited };
+        Self { directory, server, _orders, around, sockets }
+    }
+
+    /// After how many seconds it ends.
+    async fn ends(self) -> u64 {
+        let began = instant();
+        self.server.run(self.sockets, self.around).await.expect("a good end");
+        let log = fs::read_to_string(self.directory.path().join("state/audit.log")).expect("an audit log");
+        assert!(log.trim_end().ends_with(r#""event":"stopped","reason":"idle"}"#), "{log}");
+        began.elapsed().as_secs()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_with_nothing_to_do_ends_and_says_so() {
+    let seconds = Bench::new(true).ends().await;
+    assert!((60..63).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_question_keeps_it_alive() {
+    let bench = Bench::new(true);
+    let request = Request::parse(Operation::Unseal, "c232ab00-9414-11ec-b3c8-9f6bdeced846", vec![1]).expect("one");
+    let peer = Peer::plaintext(([127, 0, 0, 1], 1).into());
+    let admitted = bench.server.admission.admit(Moment::default(), request, peer).expect("listed");
+    let gone = CancellationToken::new();
+    gone.cancel();
+    let answer = bench.server.gate.approve(admitted, &Caller { deadline: None, gone }).await;
+    assert!(matches!(answer, Err(NotApproved::CallerGone)));
+    let seconds = bench.ends().await;
+    assert!((660..663).contains(&seconds), "10 min until it expires, and the quiet time: {seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_and_connections_count_and_those_under_way_do_not_let_it_end() {
+    let bench = Bench::new(true);
+    let (calls, accepted) = (TaskTracker::new(), AtomicU64::new(0));
+    let under_way = calls.token();
+    let began = instant();
+    tokio::join!(bench.server.idle(Some(Duration::from_secs(60)), &calls, &accepted), async {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        drop(under_way);
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        accepted.fetch_add(1, Ordering::Relaxed);
+    });
+    let seconds = began.elapsed().as_secs();
+    assert!((210..213).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_sockets_from_systemd_it_goes_on_for_ever() {
+    let bench = Bench::new(false);
+    let running = bench.server.run(bench.sockets, bench.around);
+    tokio::time::timeout(Duration::from_secs(7_200), running).await.expect_err("nobody would start it again");
+}
