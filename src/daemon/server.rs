@@ -233,7 +233,9 @@ impl Server {
         let admission = Arc::clone(&self.admission);
         let allows = move |address| admission.allows_address(address);
         let accepted = Arc::clone(accepted);
-        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping).map(move |connection| {
+        let limits = super::limits::connections(sockets.channels.len());
+        let incoming = listen::talos(listeners, limits, allows, &mut services.listeners, stopping);
+        let incoming = incoming.map(move |connection| {
             accepted.fetch_add(1, Ordering::Relaxed);
             connection
         });

@@ -17,5 +17,5 @@ pub fn looked_up(node: &ListedNode, address: IpAddr) -> Origin {
 
 #[cfg(skipped)]
 pub fn skipped(request: Request, node: ListedNode, peer: Peer, origin: Origin, generation: Generation) -> Admitted {
-    Admitted { request, node, peer, origin, generation } //~ E0451
+    Admitted { request, node, peer, origin, generation, _place: todo!() } //~ E0451
 }
