@@ -1,6 +1,7 @@
 //! The composition root: the only module that knows everyone.
 
 pub mod assemble;
+pub mod certificate;
 pub mod explain;
 pub mod limits;
 pub mod logging;

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Failure, check, exit};
 use crate::audit;
 use crate::clock::HostClock;
-use crate::config::{self, LogLevel};
+use crate::config::{self, LogLevel, Tls};
 use crate::credential;
+use crate::credential::contents::ContentsError;
+use crate::daemon::certificate::CertificateError;
 use crate::daemon::open::OpenError;
 use crate::daemon::{ServeError, Server, SocketError, Sockets, limits, logging, memory};
 use crate::state;
@@ -65,7 +68,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for warning in &warnings {
         tracing::warn!(%warning, "configuration doubtful");
     }
-    tracing::warn!(tls = "off", "connections unencrypted");
+    if config.tls == Tls::Off {
+        tracing::warn!(tls = "off", "connections unencrypted");
+    }
     limits::raise_descriptors();
     // Before any key is read.
     memory::protect();
@@ -76,6 +81,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
         let stop = stop_signal()?;
+        let _reloading = reload_on_signal(&server)?;
         for address in sockets.talos_addresses() {
             tracing::info!(%address, "listening");
         }
@@ -105,6 +111,20 @@ fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
     })
 }
 
+/// Has the certificate looked at on SIGHUP, until the answer is dropped.
+fn reload_on_signal(server: &Server) -> Result<AbortOnDropHandle<()>, Failure> {
+    let failed = |error: io::Error| Failure::new(exit::SOFTWARE, "cannot wait for signals").because(&error);
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let certificate = server.certificate().cloned();
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if let Some(certificate) = &certificate {
+                certificate.reload();
+            }
+        }
+    })))
+}
+
 fn socket_failure(error: &SocketError) -> Failure {
     let code = match error {
         SocketError::Bind(..) => exit::UNAVAILABLE,
@@ -117,6 +137,7 @@ fn socket_failure(error: &SocketError) -> Failure {
 fn open_failure(error: &OpenError) -> Failure {
     let (code, hint) = match error {
         OpenError::Audit { source, .. } => (audit_code(source), source.hint().to_owned()),
+        OpenError::Certificate(source) => (certificate_code(source), source.hint()),
         OpenError::Key { source, .. } => (key_code(source), source.hint()),
         OpenError::NoSealingKey => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
         OpenError::State { source, .. } => (state_code(source), source.hint().to_owned()),
@@ -124,7 +145,16 @@ fn open_failure(error: &OpenError) -> Failure {
     Failure::new(code, error.to_string()).because(error).hint(hint)
 }
 
-fn key_code(error: &credential::Error) -> u8 {
+/// The exit code for a certificate that cannot be used.
+pub(super) fn certificate_code(error: &CertificateError) -> u8 {
+    match error {
+        CertificateError::Read { source: ContentsError::Access(source), .. } => key_code(source),
+        _ => exit::DATA,
+    }
+}
+
+/// The exit code for a key or another file that cannot be read.
+pub(super) fn key_code(error: &credential::Error) -> u8 {
     match error {
         credential::Error::Missing { .. } | credential::Error::NoDirectory { .. } => exit::NO_INPUT,
         credential::Error::Name { .. } => exit::CONFIG,

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::certificate::Certificate;
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
 use crate::approval::channel::{Channel, People};
@@ -34,6 +35,8 @@ pub struct Server {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) installation: Box<str>,
     pub(super) channels: Vec<config::Channel>,
+    /// What nodes are shown; none without TLS.
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 /// How often it is looked whether something ran out.
@@ -67,6 +70,12 @@ impl Server {
     #[must_use]
     pub fn talos(&self, tasks: &TaskTracker) -> Talos {
         Talos::new(Arc::clone(&self.pipeline), Arc::clone(&self.clock), tasks.clone())
+    }
+
+    /// The certificate that nodes are shown; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
     }
 
     /// The service for the channel `name`, if the configuration has it.
@@ -120,7 +129,8 @@ impl Server {
         let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
         let admission = Arc::clone(&self.admission);
         let allows = move |address| admission.allows_address(address);
-        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping);
+        let encryption = self.certificate.as_ref().map(|certificate| certificate.encryption());
+        let incoming = listen::talos(listeners, encryption, allows, &mut services.listeners, stopping);
         let serving = self.talos(calls).serve(incoming, stopping.clone().cancelled_owned());
         services.nodes.spawn(async move {
             if let Err(error) = serving.await {
@@ -143,6 +153,12 @@ impl Server {
         services.clockwork.spawn(async move {
             clockwork.await;
         });
+        if let Some(certificate) = self.certificate.clone() {
+            let watch = certificate.watch(Arc::clone(&self.clock));
+            services.clockwork.spawn(async move {
+                watch.await;
+            });
+        }
         Ok(services)
     }
 
