@@ -65,7 +65,7 @@ pub struct Pair {
 /// What a certificate of the chain says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// What it is for: its common name, or else its whole name. Printable.
+    /// What it is for: the first name of the server's own, else its common name, else its whole name. Printable.
     pub subject: String,
     /// Who issued it, likewise.
     pub issuer: String,
@@ -154,11 +154,15 @@ impl Pair {
     pub fn parse(chain: &[u8], key: &SecretContents, passphrase: Option<&SecretContents>) -> Result<Self, PairError> {
         let certificates = certificates(chain)?;
         let facts = certificates.iter().enumerate().map(|(at, der)| Facts::of(der).ok_or(PairError::Damaged(at + 1)));
-        let facts = facts.collect::<Result<Vec<_>, _>>()?;
-        let (Some(own), Some(first)) = (certificates.first(), facts.first()) else {
+        let mut facts = facts.collect::<Result<Vec<_>, _>>()?;
+        let (Some(own), Some(first)) = (certificates.first(), facts.first_mut()) else {
             return Err(PairError::NoCertificate);
         };
         let (names, kind) = own_facts(own).ok_or(PairError::Damaged(1))?;
+        // Public authorities leave the common name out.
+        if let Some(name) = names.first() {
+            first.subject.clone_from(name);
+        }
         let subject = first.subject.clone();
         let certified = CertifiedKey::new(certificates, key::parse(key, passphrase)?);
         match certified.keys_match() {
