@@ -162,8 +162,13 @@ logged "certificate replaced"
 echo | client "$by_name" -data "$directory/blob" keep >/dev/null 2>&1 && fail "the approval outlived the server"
 grep -q "waiting for approval" <(client "$by_name" -tries 1 unseal <"$directory/blob" 2>&1) || fail "the server does not answer"
 
-echo "-- nightlatch check --tls says the same"
+echo "-- nightlatch unseal and nightlatch check --tls say the same"
 roots=(--roots "$directory/pki/root.pem")
+unseal=("$nightlatch" unseal --endpoint "$by_name" --node "$cp_1")
+"${unseal[@]}" "${roots[@]}" <"$directory/blob" >"$directory/answer" 2>"$directory/errors" && fail "it was approved by nobody"
+grep -q "waiting for approval" "$directory/errors" || fail "nightlatch unseal does not reach it: $(cat "$directory/errors")"
+"${unseal[@]}" <"$directory/blob" >"$directory/answer" 2>"$directory/errors" && fail "an unknown authority is trusted"
+grep -q "UnknownIssuer" "$directory/errors" || fail "expected an unknown issuer: $(cat "$directory/errors")"
 checked 0 "for STATE          REFUSED" "${roots[@]}"
 checked 65 "is no public root"
 install_certificate good.alone good
