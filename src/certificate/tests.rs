@@ -288,6 +288,16 @@ fn what_nodes_refuse_is_found() {
     let (findings, _) = examined(&nameless, &["kms.example.net"], &roots, None);
     assert!(wrong(&findings)[0].1.contains("the common name does not count"), "{findings:?}");
 
+    let early = authorities.pair(&["kms.example.net"], (1, 90));
+    let (findings, _) = examined(&early, &["kms.example.net"], &roots, None);
+    assert_eq!(
+        wrong(&findings),
+        [
+            ("dates", "`kms.example.net` is not valid before 2026-11-26"),
+            ("chain", "one of the certificates is not valid yet")
+        ]
+    );
+
     let expired = authorities.pair(&["kms.example.net"], (-90, -1));
     let (findings, trust) = examined(&expired, &["kms.example.net"], &roots, None);
     assert_eq!(trust, Trust::None);

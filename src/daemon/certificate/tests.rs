@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::certificate::expiry::DAY;
 use crate::certificate::tests::{Authorities, GOOD, NOW, secret, server_name};
+use crate::listen::tls::tests::served;
 
 const NAME: &str = "kms.example.net";
 
@@ -52,14 +53,18 @@ fn assert_kept(look: &Look, part: &str, news: bool) {
     assert!(!error.hint().is_empty());
 }
 
-#[test]
-fn new_files_replace_the_certificate() {
+#[tokio::test]
+async fn new_files_replace_the_certificate() {
     let host = Host::new();
     host.write(&host.authorities.files(&[NAME], GOOD));
     let certificate = host.open();
+    let served = async || served(certificate.encryption(), host.authorities.roots(), NAME).await;
+    let before = served().await;
     assert!(matches!(certificate.look(NOW), Look::Same));
+    assert_eq!(served().await, before);
     host.write(&host.authorities.files(&[NAME], (-1, 89)));
     assert!(matches!(certificate.look(NOW), Look::Replaced));
+    assert_ne!(served().await, before, "the next node gets the new one");
     assert_eq!(days_left(certificate.serving.lock().expect("no panic").pair.not_after(), NOW), 89);
     assert!(matches!(certificate.look(NOW), Look::Same));
 }

@@ -247,11 +247,19 @@ async fn nothing_is_kept_that_could_resume_or_replay() {
         assert_eq!(connection.tls13_tickets_received(), 0);
     }
     let config = server_config(&authorities.pair(NAMES, GOOD)).expect("usable");
-    assert!(!config.ticketer.enabled() && !config.session_storage.can_cache() && config.max_early_data_size == 0);
+    assert!(!config.ticketer.enabled() && !config.session_storage.can_cache());
+    assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
     assert!(!config.key_log.will_log("CLIENT_TRAFFIC_SECRET_0"));
 }
 
-/// The expiry of the certificate in use, as the client sees it.
+/// The certificate that a node gets which calls the server by `name`.
+pub(crate) async fn served(encryption: &Encryption, roots: RootCertStore, name: &str) -> Vec<u8> {
+    let (near, far) = meet(encryption, client(roots), server_name(name)).await;
+    near.expect("done");
+    seen(&far.expect("done"))
+}
+
+/// The certificate in use, as the client sees it.
 fn seen(far: &client::TlsStream<DuplexStream>) -> Vec<u8> {
     far.get_ref().1.peer_certificates().expect("done")[0].to_vec()
 }
