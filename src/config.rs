@@ -12,6 +12,7 @@ mod nodes;
 mod people;
 mod rules;
 mod timings;
+mod tls;
 mod toml_error;
 mod top_level;
 
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 use self::finding::{Findings, Text};
 pub use self::finding::{Problem, Problems, Warning};
+pub use self::tls::{Certificate, Place, Tls};
 use crate::peer::admission::UuidPolicy;
 use crate::request::NodeUuid;
 
@@ -74,13 +76,6 @@ pub struct Config {
     pub exit_after_idle: Option<Duration>,
     /// What goes to the journal.
     pub log: Log,
-}
-
-/// Encryption of the nodes' connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// None: the path between the nodes and this host must be trusted.
-    Off,
 }
 
 /// Sockets that are opened when systemd passes none.

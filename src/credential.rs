@@ -4,6 +4,8 @@
 //! and whoever could plant a link in its directory could as well put another file there. Container runtimes mount
 //! secrets as links.
 
+pub mod contents;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -115,9 +117,7 @@ impl Error {
 /// [`Error`]. The mode is not looked at: systemd gives credentials to this service alone, by means that the mode does
 /// not show.
 pub fn from_systemd(name: &str) -> Result<KeyBytes, Error> {
-    #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where the credentials are")]
-    let directory = std::env::var(DIRECTORY).ok();
-    from_directory(directory.as_deref().map(Path::new), name)
+    from_directory(directory().as_deref(), name)
 }
 
 /// The key in the file at `path`.
@@ -140,16 +140,28 @@ pub fn from_file_to_recover(path: &Path) -> Result<KeyBytes, Error> {
     read(file, path)
 }
 
+/// Where this service's credentials are.
+fn directory() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where the credentials are")]
+    let directory = std::env::var(DIRECTORY).ok();
+    directory.map(PathBuf::from)
+}
+
 fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Error> {
+    let path = path_in(directory, name)?;
+    let (file, _) = open(&path)?;
+    not_weak(read(file, &path)?, &path)
+}
+
+/// Where the credential `name` is, which must be one name in `directory`.
+fn path_in(directory: Option<&Path>, name: &str) -> Result<PathBuf, Error> {
     let mut components = Path::new(name).components();
     let single = matches!((components.next(), components.next()),
         (Some(Component::Normal(only)), None) if only == OsStr::new(name));
     if !single {
         return Err(Error::Name { name: name.into() });
     }
-    let path = directory.ok_or_else(|| Error::NoDirectory { name: name.into() })?.join(name);
-    let (file, _) = open(&path)?;
-    not_weak(read(file, &path)?, &path)
+    Ok(directory.ok_or_else(|| Error::NoDirectory { name: name.into() })?.join(name))
 }
 
 /// Refuses what no random generator gives: a file of zeroes, a disk that reads as 0xFF, one that was never filled.

@@ -1,6 +1,7 @@
 //! The composition root: the only module that knows everyone.
 
 pub mod assemble;
+pub mod certificate;
 pub mod explain;
 mod idle;
 pub mod limits;

@@ -22,6 +22,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -3,11 +3,13 @@
 mod connection;
 pub mod limits;
 pub mod systemd;
+pub mod tls;
 
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 pub use connection::{Caller, Connection, LONGEST_WITHOUT_CALL, MAX_AGE, MAX_AGE_GRACE};
-use limits::{Limits, OpenConnections};
+use limits::{Limits, OpenConnections, Slot};
+use tls::{Encryption, HandshakeError, Stream};
 
 use crate::peer::{OVERFLOW_UID, Peer, UnixPeer};
 
@@ -63,39 +66,61 @@ pub fn http2(max_calls: u32) -> tonic::transport::Server {
         .http2_max_local_error_reset_streams(Some(MAX_WRONG_STREAMS))
 }
 
-/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled, as many as `limits` say. Those whose
-/// address `allows` does not like are let go unheard.
+/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled, as many as `limits` say, and inside
+/// TLS if there is an `encryption`. Those whose address `allows` does not like are let go unheard.
 #[must_use]
 pub fn talos(
     listeners: Vec<TcpListener>,
     limits: Limits<Peer>,
+    encryption: Option<&Arc<Encryption>>,
     allows: impl Fn(IpAddr) -> bool + Clone + Send + Sync + 'static,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
-) -> Incoming<TcpStream, Peer> {
+) -> Incoming<Stream<TcpStream>, Peer> {
     let (accepted, incoming) = mpsc::channel(1);
     let open = Arc::new(OpenConnections::new(limits));
     for listener in listeners {
-        let (allows, open) = (allows.clone(), Arc::clone(&open));
+        let (allows, open, encryption) = (allows.clone(), Arc::clone(&open), encryption.cloned());
         let next = async move |listener: &TcpListener, turned_away: &mut TurnedAway| {
             let (stream, address) = listener.accept().await.inspect_err(|error| {
                 if is_out_of_descriptors(error) {
                     open.shed(SHED_AT_ONCE);
                 }
             })?;
-            let peer = Peer::plaintext(address);
+            let peer = if encryption.is_some() { Peer::encrypted(address) } else { Peer::plaintext(address) };
             if !allows(peer.address) {
                 turned_away.outside += 1;
                 return Ok(None);
             }
             // Listeners that systemd passes do not have it, and without it each fresh connection stalls for 40 ms.
             stream.set_nodelay(true)?;
-            let connection = Connection::new(stream, peer).for_calls();
-            Ok(turned_away.or_place(connection, peer, &open))
+            let Some(slot) = turned_away.or_place(peer, &open) else { return Ok(None) };
+            Ok(Some(match &encryption {
+                None => Arrival::Ready(node(Stream::Plain(stream), peer, slot)),
+                Some(encryption) => Arrival::Handshake(Box::pin(handshake(Arc::clone(encryption), stream, peer, slot))),
+            }))
         };
         tasks.spawn(accept(listener, "talos".into(), accepted.clone(), stop.clone(), next));
     }
     ReceiverStream::new(incoming)
+}
+
+fn node(stream: Stream<TcpStream>, peer: Peer, slot: Slot<Peer>) -> Connection<Stream<TcpStream>, Peer> {
+    Connection::new(stream, peer).for_calls().in_place(slot)
+}
+
+/// The connection already has its place, which may be given to a newer one while the handshake lasts.
+async fn handshake(
+    encryption: Arc<Encryption>,
+    stream: TcpStream,
+    peer: Peer,
+    slot: Slot<Peer>,
+) -> Result<Connection<Stream<TcpStream>, Peer>, HandshakeError> {
+    tokio::select! {
+        biased;
+        () = slot.closed.cancelled() => Err(HandshakeError::Replaced),
+        encrypted = encryption.accept(stream) => Ok(node(encrypted?, peer, slot)),
+    }
 }
 
 /// Accepts the processes of the approval channel `name` on `listener` until `stop` is cancelled.
@@ -116,7 +141,8 @@ pub fn channel(
             // Served all the same: the call's answer tells the caller why it may do nothing.
             turned_away.unknown_user += 1;
         }
-        Ok(turned_away.or_place(Connection::new(stream, peer), peer, &open))
+        let slot = turned_away.or_place(peer, &open);
+        Ok(slot.map(|slot| Arrival::Ready(Connection::new(stream, peer).in_place(slot))))
     };
     tasks.spawn(accept(listener, name.into(), accepted, stop.clone(), next));
     ReceiverStream::new(incoming)
@@ -157,62 +183,128 @@ struct TurnedAway {
     unknown_user: u64,
     failed: u64,
     last_failure: Option<io::Error>,
+    /// Peers that do not trust the server's certificate.
+    certificate_refused: u64,
+    /// Other handshakes that came to nothing.
+    no_handshake: u64,
+    last_handshake: Option<HandshakeError>,
+}
+
+/// What an accept brings.
+enum Arrival<C> {
+    /// A connection that can be served.
+    Ready(C),
+    /// One that has yet to be encrypted, in a task of its own: whoever is slow at it delays nobody else.
+    Handshake(Pin<Box<dyn Future<Output = Result<C, HandshakeError>> + Send>>),
 }
 
 impl TurnedAway {
-    /// The connection in its place, if there is one.
-    fn or_place<Io, P: Copy>(
-        &mut self,
-        connection: Connection<Io, P>,
-        peer: P,
-        open: &OpenConnections<P>,
-    ) -> Option<Connection<Io, P>> {
+    /// A place for a connection of `peer`, if there is one.
+    fn or_place<P: Copy>(&mut self, peer: P, open: &OpenConnections<P>) -> Option<Slot<P>> {
         let Ok(slot) = open.enter(peer) else {
             self.too_many += 1;
             return None;
         };
         self.replaced += u64::from(slot.replaces);
-        Some(connection.in_place(slot))
+        Some(slot)
+    }
+
+    fn no_handshake(&mut self, error: HandshakeError) {
+        match error {
+            // Counted when its place was given away.
+            HandshakeError::Replaced => {}
+            HandshakeError::CertificateRefused(_) => {
+                self.certificate_refused += 1;
+                self.last_handshake = Some(error);
+            }
+            HandshakeError::Late | HandshakeError::Failed(_) => {
+                self.no_handshake += 1;
+                // A refused certificate is what somebody has to see to: noise does not hide it.
+                if self.certificate_refused == 0 {
+                    self.last_handshake = Some(error);
+                }
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { outside, too_many, replaced, unknown_user, failed, last_failure: _ } = self;
-        [outside, too_many, replaced, unknown_user, failed].into_iter().all(|count| *count == 0)
+        let Self { outside, too_many, replaced, unknown_user, failed, certificate_refused, no_handshake, .. } = self;
+        let counts = [outside, too_many, replaced, unknown_user, failed, certificate_refused, no_handshake];
+        counts.into_iter().all(|count| *count == 0)
     }
 
     fn tell(&mut self, listener: &str) {
-        let Self { outside, too_many, replaced, unknown_user, failed, last_failure } = std::mem::take(self);
+        let Self {
+            outside,
+            too_many,
+            replaced,
+            unknown_user,
+            failed,
+            last_failure,
+            certificate_refused,
+            no_handshake,
+            last_handshake,
+        } = std::mem::take(self);
         let error = last_failure.map(tracing::field::display);
-        tracing::warn!(listener, outside, too_many, replaced, unknown_user, failed, error, "connections turned away");
+        let handshake = last_handshake.map(tracing::field::display);
+        tracing::warn!(
+            listener,
+            outside,
+            too_many,
+            replaced,
+            unknown_user,
+            failed,
+            certificate_refused,
+            no_handshake,
+            error,
+            handshake,
+            "connections turned away"
+        );
     }
 }
 
-async fn accept<L, C>(
+async fn accept<L, C: Send + 'static>(
     listener: L,
     name: Box<str>,
     accepted: mpsc::Sender<io::Result<C>>,
     stop: CancellationToken,
-    next: impl AsyncFn(&L, &mut TurnedAway) -> io::Result<Option<C>>,
+    next: impl AsyncFn(&L, &mut TurnedAway) -> io::Result<Option<Arrival<C>>>,
 ) {
     let mut turned_away = TurnedAway::default();
+    // As many as there may be connections. They end with this function.
+    let mut handshakes = JoinSet::new();
     // The first tick is due at once, and after a quiet time so is the next one.
     let mut report = tokio::time::interval(REPORT_EVERY);
     report.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let connection = tokio::select! {
+        let arrival = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             _ = report.tick(), if !turned_away.is_empty() => {
                 turned_away.tell(&name);
                 continue;
             }
-            connection = next(&listener, &mut turned_away) => connection,
+            Some(ended) = handshakes.join_next() => match ended {
+                Ok(Ok(connection)) => Ok(Some(Arrival::Ready(connection))),
+                Ok(Err(error)) => {
+                    turned_away.no_handshake(error);
+                    continue;
+                }
+                Err(panic) => {
+                    turned_away.no_handshake(HandshakeError::Failed(io::Error::other(panic)));
+                    continue;
+                }
+            },
+            arrival = next(&listener, &mut turned_away) => arrival,
         };
-        match connection {
-            Ok(Some(connection)) => {
+        match arrival {
+            Ok(Some(Arrival::Ready(connection))) => {
                 if accepted.send(Ok(connection)).await.is_err() {
                     return;
                 }
+            }
+            Ok(Some(Arrival::Handshake(handshake))) => {
+                handshakes.spawn(handshake);
             }
             Ok(None) => {}
             Err(error) => {
@@ -225,68 +317,4 @@ async fn accept<L, C>(
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::AsyncReadExt;
-    use tokio_stream::StreamExt;
-    use tonic::transport::server::Connected;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn peers_outside_the_networks_are_let_go_unheard() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        let allowed: IpAddr = "127.0.0.2".parse().expect("an address");
-        let mut incoming = talos(vec![listener], Limits::TALOS, move |address| address == allowed, &mut tasks, &stop);
-
-        let mut outside = TcpStream::connect(address).await.expect("it listens");
-        let inside = tokio::net::TcpSocket::new_v4().expect("a socket");
-        inside.bind((allowed, 0).into()).expect("all of 127.0.0.0/8 is loopback");
-        let _inside = inside.connect(address).await.expect("it listens");
-
-        let accepted = incoming.next().await.expect("a connection").expect("accepted");
-        assert_eq!(accepted.connect_info().peer.address, allowed);
-        assert_eq!(outside.read(&mut [0]).await.expect("closed"), 0);
-    }
-
-    /// Fails each time, and counts in `tries`.
-    async fn failing(tries: &std::sync::atomic::AtomicUsize, stop: CancellationToken) {
-        let next = async |(): &(), _: &mut TurnedAway| {
-            tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Err::<Option<()>, _>(io::Error::other("no descriptors"))
-        };
-        accept((), "talos".into(), mpsc::channel(1).0, stop, next).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_are_told_once_a_minute() {
-        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let writer = {
-            let told = Arc::clone(&told);
-            move || Lines(Arc::clone(&told))
-        };
-        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
-        let (tries, stop) = (std::sync::atomic::AtomicUsize::new(0), CancellationToken::new());
-        let ended = tokio::time::timeout(Duration::from_secs(150), failing(&tries, stop)).await;
-        ended.expect_err("it goes on");
-        assert!(tries.load(std::sync::atomic::Ordering::Relaxed) > 1_000);
-        let told = String::from_utf8(told.lock().expect("no panic").clone()).expect("text");
-        assert_eq!(told.lines().count(), 3, "{told}");
-        assert!(told.contains("failed=1 ") && told.contains("no descriptors"), "{told}");
-    }
-
-    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-}
+mod tests;

@@ -31,6 +31,12 @@ impl Peer {
         Self { address: address.ip().to_canonical(), port: address.port(), tls: false }
     }
 
+    /// The peer at the other end of a connection inside TLS.
+    #[must_use]
+    pub fn encrypted(address: SocketAddr) -> Self {
+        Self { tls: true, ..Self::plaintext(address) }
+    }
+
     /// The network that counts as one peer when no addresses are listed: an IPv4 address, or an IPv6 /64, since a host
     /// may take any address of its /64.
     #[must_use]

@@ -4,6 +4,7 @@
 //! dropped. The bytes come out through `expose` alone, which makes every use of them easy to find.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -67,6 +68,29 @@ impl KeyBytes {
     }
 }
 
+/// What stands in a file that is secret and has a form of its own: a private key in PEM, a passphrase.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SecretContents(Box<[u8]>);
+
+impl SecretContents {
+    /// Reads `source` to its end, and at most one byte more than `max`, so that a longer one is noticed.
+    ///
+    /// # Errors
+    /// Those of `source`.
+    pub fn read(source: impl Read, max: usize) -> io::Result<Self> {
+        // One buffer that never moves: what it grew out of would not be wiped.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(max.saturating_add(64)));
+        source.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Self(bytes.as_slice().into()))
+    }
+
+    /// The secret bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 macro_rules! redacted {
     ($($secret:ty),+) => {$(
         impl fmt::Debug for $secret {
@@ -76,7 +100,7 @@ macro_rules! redacted {
         }
     )+};
 }
-redacted!(Plaintext, KeyBytes);
+redacted!(Plaintext, KeyBytes, SecretContents);
 
 #[cfg(test)]
 mod tests {

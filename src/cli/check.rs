@@ -1,4 +1,7 @@
 //! `nightlatch check`: reads the configuration, says what it means, and opens nothing: no socket, no key, no state.
+//! With `--tls` it reads the certificate, and its private key.
+
+mod tls;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,6 +19,12 @@ pub struct Args {
     /// Say step by step what would become of calls of this node (name or UUID) from this address
     #[arg(long, num_args = 2, value_names = ["NODE", "ADDRESS"])]
     explain: Option<Vec<String>>,
+    /// Read the certificate too, and say whether nodes would accept it
+    #[arg(long, conflicts_with = "explain")]
+    tls: bool,
+    /// Roots in PEM that nodes get by TrustedRootsConfig: good for every disk but STATE
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    roots: Option<PathBuf>,
 }
 
 /// Checks the configuration.
@@ -24,6 +33,9 @@ pub struct Args {
 /// [`Failure`] when it cannot be used, or when what is to be explained is no node or no address.
 pub fn run(args: Args) -> Result<(), Failure> {
     let (config, warnings) = load(&args.config)?;
+    if args.tls {
+        return tls::run(&config, args.roots.as_deref());
+    }
     let document = match args.explain.as_deref() {
         Some([node, address]) => explained(&config, node, address)?,
         _ => format!("{} can be used\n\n{}", args.config.display(), summary(&config, &warnings)),
@@ -74,8 +86,11 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
     line(&mut text, &format!("networks      {}", listed(&config.networks, "none")));
     line(
         &mut text,
-        match config.tls {
-            Tls::Off => "tls           off: keys cross the network in the clear",
+        &match &config.tls {
+            Tls::Off => "tls           off: keys cross the network in the clear".to_owned(),
+            Tls::On(places) => {
+                format!("tls           {}, for {}", tls::place(&places.certificate), tls::names(&places.names))
+            }
         },
     );
     if let Some(quiet) = config.exit_after_idle {

@@ -1,6 +1,7 @@
 //! `nightlatch seal` and `nightlatch unseal`: what a Talos node does, done by hand, against any server of the protocol.
 
 mod call;
+mod tls;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -19,9 +20,12 @@ use call::Endpoint;
 /// Options of `nightlatch seal` and `nightlatch unseal`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server, as in the machine configuration: grpc://HOST:PORT
+    /// The server, as in the machine configuration: grpc://HOST:PORT, or https://HOST:PORT for TLS
     #[arg(long, value_name = "URL")]
     endpoint: Endpoint,
+    /// Trust the root certificates in this PEM file as well, as nodes with TrustedRootsConfig do
+    #[arg(long, value_name = "FILE")]
+    roots: Option<PathBuf>,
     /// The UUID of the node, sent exactly as it is written here
     #[arg(long, value_name = "UUID")]
     node: String,
@@ -52,13 +56,14 @@ const MAX_DATA_LEN: usize = 64 * 1024;
 pub fn run(operation: Operation, args: Args) -> Result<(), Failure> {
     let sent = read_data(args.input.as_deref(), args.base64)?;
     check_output(args.output.as_deref(), args.base64)?;
+    let encryption = tls::config(args.roots.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::UNAVAILABLE, "cannot start").because(&error))?;
     let received = runtime.block_on(call::until_answered(
         args.wait,
-        async || call::once(&args.endpoint, operation, &args.node, &sent, args.timeout).await,
+        async || call::once(&args.endpoint, &encryption, operation, &args.node, &sent, args.timeout).await,
         |text| {
             // With standard error closed there is nobody left to tell.
             let _closed = writeln!(io::stderr(), "nightlatch: {text}");

@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use super::{Failure, check, exit};
 use crate::audit;
 use crate::clock::HostClock;
-use crate::config::{self, Config, LogLevel};
+use crate::config::{self, Config, LogLevel, Tls};
 use crate::credential;
+use crate::credential::contents::ContentsError;
+use crate::daemon::certificate::CertificateError;
 use crate::daemon::notify::Manager;
 use crate::daemon::open::OpenError;
 use crate::daemon::reload::{Origin, load_again};
@@ -71,7 +73,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for warning in &warnings {
         tracing::warn!(%warning, "configuration doubtful");
     }
-    tracing::warn!(tls = "off", "connections unencrypted");
+    if config.tls == Tls::Off {
+        tracing::warn!(tls = "off", "connections unencrypted");
+    }
     limits::raise_descriptors();
     // Before any key is read.
     memory::protect();
@@ -139,6 +143,7 @@ fn socket_failure(error: &SocketError) -> Failure {
 fn open_failure(error: &OpenError) -> Failure {
     let (code, hint) = match error {
         OpenError::Audit { source, .. } => (audit_code(source), source.hint().to_owned()),
+        OpenError::Certificate(source) => (certificate_code(source), source.hint()),
         OpenError::Key { source, .. } => (key_code(source), source.hint()),
         OpenError::NoSealingKey => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
         OpenError::State { source, .. } => (state_code(source), source.hint().to_owned()),
@@ -146,7 +151,16 @@ fn open_failure(error: &OpenError) -> Failure {
     Failure::new(code, error.to_string()).because(error).hint(hint)
 }
 
-fn key_code(error: &credential::Error) -> u8 {
+/// The exit code for a certificate that cannot be used.
+pub(super) fn certificate_code(error: &CertificateError) -> u8 {
+    match error {
+        CertificateError::Read { source: ContentsError::Access(source), .. } => key_code(source),
+        _ => exit::DATA,
+    }
+}
+
+/// The exit code for a key or another file that cannot be read.
+pub(super) fn key_code(error: &credential::Error) -> u8 {
     match error {
         credential::Error::Missing { .. } | credential::Error::NoDirectory { .. } => exit::NO_INPUT,
         credential::Error::Name { .. } => exit::CONFIG,

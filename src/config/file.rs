@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::tls::TlsWritten;
 use super::{Action, LogLevel, OtherAddress};
 use crate::peer::admission::UuidKind;
 
@@ -21,7 +22,7 @@ pub(super) struct File {
     pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) uuid_policy: Option<UuidPolicyWord>,
     pub(super) uuid_entropy_check: Option<bool>,
-    pub(super) tls: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<TlsWritten>>,
     pub(super) exit_after_idle: Option<Span>,
     pub(super) listen: Option<ListenTable>,
     #[serde(default)]

@@ -53,15 +53,7 @@ fn source(span: &Range<usize>, table: KeyTable, findings: &mut Findings<'_>) -> 
     }
     match (table.credential, table.file) {
         (Some(credential), None) => {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-            let name = credential.get_ref();
-            if (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed) {
-                return Some(KeySource::Credential(credential.into_inner().into()));
-            }
-            let hint =
-                "write the name that LoadCredentialEncrypted= in the unit gives it: letters, digits, `.`, `_`, `-`";
-            findings.problem(credential.span(), "this is no name of a credential", hint);
-            None
+            is_credential(&credential, findings).then(|| KeySource::Credential(credential.into_inner().into()))
         }
         (None, Some(file)) => is_absolute(&file, file.span(), findings).then(|| KeySource::File(file.into_inner())),
         (None, None) => {
@@ -75,6 +67,18 @@ fn source(span: &Range<usize>, table: KeyTable, findings: &mut Findings<'_>) -> 
             None
         }
     }
+}
+
+/// Whether this can be the name of a credential; tells when it cannot.
+pub(super) fn is_credential(written: &Spanned<String>, findings: &mut Findings<'_>) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let name = written.get_ref();
+    let can_be = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed);
+    if !can_be {
+        let hint = "write the name that LoadCredentialEncrypted= in the unit gives it: letters, digits, `.`, `_`, `-`";
+        findings.problem(written.span(), "this is no name of a credential", hint);
+    }
+    can_be
 }
 
 /// Whether the path is absolute; tells when it is not.

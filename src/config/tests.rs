@@ -115,6 +115,7 @@ fn unknown_keys_and_values_name_the_nearest_or_all() {
     assert_refused(&with("frobnicate = 1", ""), &["known here: installation, state_directory, networks"]);
     assert_refused(&with("", "[rules]\nseal = \"aks\""), &["unknown value `aks`", "did you mean `ask`?"]);
     assert_refused(&with(&format!("{} = 1", "k".repeat(100_000)), ""), &["kkk…`", "known here:"]);
+    assert_refused(&tls("frobnicate = 1"), &["unknown key `frobnicate`", "known here: certificate, "]);
     for table in ["listen", "rules", "timings", "log"] {
         assert_refused(&with("", &format!("[{table}]\nfrobnicate = 1")), &["unknown key `frobnicate`"]);
     }
@@ -159,7 +160,48 @@ fn installation_is_required_and_is_no_placeholder() {
 #[test]
 fn plaintext_must_be_said() {
     assert_refused(&MINIMAL.replace("tls", "#"), &["tls is missing", "tls = \"off\""]);
-    assert_refused(&MINIMAL.replace("\"off\"", "\"on\""), &["TLS is not built yet", "the only value for now"]);
+    assert_refused(&MINIMAL.replace("\"off\"", "\"on\""), &["tls is neither \"off\" nor a table", "[tls] with"]);
+    assert_refused(&MINIMAL.replace("\"off\"", "1"), &["invalid type: integer `1`, expected \"off\" or a table"]);
+    assert_eq!(config(MINIMAL).tls, Tls::Off);
+}
+
+/// `MINIMAL` with a table [tls] of `keys`.
+fn tls(keys: &str) -> String {
+    format!("{}\n[tls]\n{keys}", MINIMAL.replace("tls = \"off\"", ""))
+}
+
+const CERTIFICATE: &str = "certificate = \"/c.pem\"\nkey_credential = \"tls-key\"\n";
+
+#[test]
+fn a_certificate_is_in_files_or_credentials() {
+    let name = |name: &str| rustls::pki_types::ServerName::try_from(name.to_owned()).expect("a name");
+    let text = format!("{CERTIFICATE}key_passphrase_file = \"/p\"\nnames = [\"kms.example.net\", \"2001:db8::1\"]");
+    let expected = Certificate {
+        certificate: Place::File("/c.pem".into()),
+        key: Place::Credential("tls-key".into()),
+        key_passphrase: Some(Place::File("/p".into())),
+        names: vec![name("kms.example.net"), name("2001:db8::1")],
+    };
+    assert_eq!(config(&tls(&text)).tls, Tls::On(expected));
+}
+
+#[test]
+fn what_tls_lacks_or_has_twice_is_told() {
+    let names = "names = [\"kms.example.net\"]";
+    assert_refused(&tls(""), &["does not say where the certificate is", "where the key is", "what the nodes call"]);
+    assert_refused(&tls(&format!("{CERTIFICATE}key = \"/k\"\n{names}")), &["the key is in a file and in a credential"]);
+    assert_refused(&tls(&format!("{CERTIFICATE}key_passphrase_file = \"p\"\n{names}")), &["not absolute"]);
+    assert_refused(
+        &tls(&format!("{CERTIFICATE}key_passphrase_credential = \"a/b\"\n{names}")),
+        &["this is no name of a credential"],
+    );
+    let named = |names: &str| tls(&format!("{CERTIFICATE}names = [{names}]"));
+    assert_refused(&named(""), &["names must have 1 to 16 entries"]);
+    assert_refused(&named(&"\"a\",".repeat(17)), &["names must have 1 to 16 entries"]);
+    assert_refused(&named("\"a.example\", \"a.example\""), &["twice"]);
+    for wrong in ["https://kms.example.net", "kms.example.net:4050", "[2001:db8::1]", "a b", "*.example.net", ""] {
+        assert_refused(&named(&format!("\"{wrong}\"")), &["this is no name of a server", "without scheme, port"]);
+    }
 }
 
 #[test]
@@ -454,12 +496,12 @@ fn files_are_read_with_care() {
 
 const MANUAL: &str = include_str!("../../systemd/nightlatch.toml");
 
-/// The manual with every commented key in force.
+/// The manual with every commented key in force, and [tls] in place of none.
 fn manual_in_full() -> String {
     let key = |line: &str| {
         line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()))
     };
-    let lines = MANUAL.lines().map(|line| match line.strip_prefix('#') {
+    let lines = MANUAL.lines().filter(|line| *line != "tls = \"off\"").map(|line| match line.strip_prefix('#') {
         Some(commented) if key(commented) || commented.starts_with('[') => commented,
         _ => line,
     });
@@ -490,16 +532,21 @@ fn the_manual_mentions_every_key() {
         if let Some(name) = line.strip_prefix('[') {
             table = name.trim_matches(['[', ']']).to_owned();
         } else if let Some((key, _)) = line.split_once(" = ") {
+            // Explained instead of shown: another way to say what the line above says.
+            let key = key.strip_prefix("# ").unwrap_or(key);
             mentioned.insert((table.clone(), key.to_owned()));
         }
     }
-    for table in ["", "listen", "[key]", "rules", "[cluster]", "[node]", "[approver]", "[channel]", "timings", "log"] {
+    for table in
+        ["", "tls", "listen", "[key]", "rules", "[cluster]", "[node]", "[approver]", "[channel]", "timings", "log"]
+    {
         let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
         let Err(error) = toml::from_str::<file::File>(&format!("{header}zzzzzzzzzzzzzzzz = 1")) else {
             panic!("an unknown key in [{table}] was accepted")
         };
         for key in error.message().split('`').skip(3).step_by(2) {
-            let is_table = ["listen", "key", "rules", "cluster", "node", "approver", "channel", "timings", "log"];
+            let is_table =
+                ["tls", "listen", "key", "rules", "cluster", "node", "approver", "channel", "timings", "log"];
             let name = table.trim_matches(['[', ']']).to_owned();
             let found =
                 mentioned.contains(&(name.clone(), key.to_owned())) || (name.is_empty() && is_table.contains(&key));
@@ -518,7 +565,7 @@ proptest! {
     fn no_words_of_its_own_make_it_panic(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                "[[node]]", "[[key]]", "[rules]", "[[approver]]", "[[channel]]", "[timings]", "\n", "=", "\"", "name",
+                "[[node]]", "[[key]]", "[tls]", "names", "[rules]", "[[approver]]", "[[channel]]", "[timings]", "\n", "=", "\"", "name",
                 "uuid", "rules", "{", "}", "[", "]", "approvers", "quorum", "9", "-1", "hold", "\"5s\"", "\"::/0\"",
                 "addresses", "uid", "\u{1f512}", ",", "'", "people", "\"telegram\"", "installation", "\"192.0.2.1/24\"",
             ]),

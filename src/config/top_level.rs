@@ -12,7 +12,7 @@ use super::keys::is_absolute;
 use super::names::Names;
 use super::nodes::Surroundings;
 use super::rules::{Layer, Voters};
-use super::{Cluster, Config, DEFAULT_STATE_DIRECTORY, Listen, Log, Node, Tls, keys, networks, nodes, people, timings};
+use super::{Cluster, Config, DEFAULT_STATE_DIRECTORY, Listen, Log, Node, keys, networks, nodes, people, timings, tls};
 use crate::peer::admission::UuidPolicy;
 
 /// Most sockets for the nodes.
@@ -41,7 +41,7 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
         kind: file.uuid_policy.map(Into::into).unwrap_or_default(),
         entropy_check: file.uuid_entropy_check.unwrap_or_default(),
     };
-    let tls = tls(file.tls, findings);
+    let tls = tls::check(file.tls, findings);
     let exit_after_idle = timings::exit_after_idle(file.exit_after_idle, findings);
     let listen = listen(file.listen, findings);
     let keys = keys::check(file.key, findings);
@@ -91,20 +91,6 @@ fn installation(written: Option<Spanned<String>>, findings: &mut Findings<'_>) -
         findings.problem(written.span(), "this is no UUID of an installation", hint);
     }
     parsed
-}
-
-fn tls(written: Option<Spanned<String>>, findings: &mut Findings<'_>) -> Option<Tls> {
-    let Some(written) = written else {
-        let hint = "add tls = \"off\" if the path between the nodes and this host is trusted";
-        findings.problem(None, "tls is missing: plaintext connections must be said", hint);
-        return None;
-    };
-    if written.get_ref() == "off" {
-        return Some(Tls::Off);
-    }
-    let hint = "the only value for now is tls = \"off\": keep nodes and server on a network that you trust";
-    findings.problem(written.span(), "TLS is not built yet", hint);
-    None
 }
 
 fn listen(table: Option<ListenTable>, findings: &mut Findings<'_>) -> Listen {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::certificate::{Certificate, CertificateError};
 use super::{Server, assemble};
 use crate::approval::gate::Gate;
 use crate::audit;
 use crate::audit::log::Log;
 use crate::clock::Clock;
-use crate::config::{Config, Key, KeySource};
+use crate::config::{Config, Key, KeySource, Tls};
 use crate::credential;
 use crate::daemon::records::DurableRecords;
 use crate::key::local::LocalKey;
@@ -31,6 +32,9 @@ pub enum OpenError {
         #[source]
         source: audit::file::Error,
     },
+    /// There is no certificate to serve nodes with.
+    #[error("cannot serve nodes with TLS")]
+    Certificate(#[source] CertificateError),
     /// A key cannot be read.
     #[error("cannot read the key `{name}`")]
     Key {
@@ -61,6 +65,10 @@ impl Server {
     /// [`OpenError`]: the first thing that cannot be used.
     pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let keyring = keyring(&config.keys)?;
+        let certificate = match &config.tls {
+            Tls::Off => None,
+            Tls::On(places) => Some(Certificate::open(places, clock.now().wall).map_err(OpenError::Certificate)?),
+        };
         let directory = &config.state_directory;
         // First of all: it holds the lock that keeps a second server away from the audit log as well.
         let (store, standing) = Store::open(directory, config.installation)
@@ -80,7 +88,15 @@ impl Server {
         ));
         let pipeline =
             Pipeline::new(Arc::clone(&admission), Arc::clone(&gate), keyring, log.clone(), Arc::clone(&clock));
-        Ok(Self { admission, gate, pipeline: Arc::new(pipeline), log, clock, config: config.clone(), actions: vec![] })
+        Ok(Self {
+            admission,
+            gate,
+            pipeline: Arc::new(pipeline),
+            log,
+            clock,
+            config: config.clone(),
+            certificate: certificate.map(Arc::new),
+        })
     }
 }
 

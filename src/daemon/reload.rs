@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::assemble;
+use super::certificate::Certificate;
 use super::logging::Levels;
 use super::status::Watch;
 use crate::approval::gate::Configuration;
@@ -16,10 +17,6 @@ use crate::peer::Node;
 
 /// Reads the configuration anew, with what the command line says on top of it.
 pub type Load = Box<dyn Fn() -> Result<(Config, Vec<Warning>), config::Error> + Send + Sync>;
-
-/// Something else that is read anew on SIGHUP, such as a certificate in a file. It keeps what it had when that fails, and
-/// does not wait.
-pub type Action = Box<dyn Fn() -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync>;
 
 /// Where the configuration comes from when it is read again.
 pub struct Origin {
@@ -61,8 +58,8 @@ pub(super) struct Reload {
     pub(super) running: Config,
     pub(super) origin: Arc<Origin>,
     pub(super) watch: Arc<Watch>,
-    /// What else is read anew, each with its name for the journal.
-    pub(super) actions: Vec<(&'static str, Action)>,
+    /// Looked at as well, whether the configuration can be reloaded or not.
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 impl Reload {
@@ -74,13 +71,8 @@ impl Reload {
             let hint = "nightlatch check says whether the file can be used";
             tracing::error!(error = %chain(refused), hint, "configuration not reloaded: the one from before stays in force");
         });
-        for (name, action) in &self.actions {
-            match action() {
-                Ok(()) => tracing::info!(name, "reloaded"),
-                Err(error) => {
-                    tracing::error!(name, error = %chain(&*error), "not reloaded: what was there before stays")
-                }
-            }
+        if let Some(certificate) = &self.certificate {
+            certificate.reload();
         }
         self.watch.reloaded(refused.err().map(|refused| refused.in_short()));
         manager.ready();

@@ -16,9 +16,10 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::certificate::Certificate;
 use super::idle;
 use super::notify::Manager;
-use super::reload::{Action, Origin, Reload};
+use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
 use super::status::Watch;
@@ -41,8 +42,8 @@ pub struct Server {
     pub(super) log: Log,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: Config,
-    /// What else is read anew on SIGHUP.
-    pub(super) actions: Vec<(&'static str, Action)>,
+    /// What nodes are shown; none without TLS.
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 /// What is around a running server: who tells it what to do, and who is told how it is.
@@ -61,7 +62,7 @@ pub struct Surroundings {
 pub enum Order {
     /// Stop, for this reason; said twice, at once.
     Stop(&'static str),
-    /// Read the configuration again.
+    /// Read the configuration again, and the certificate.
     Reload,
 }
 
@@ -107,6 +108,12 @@ impl Server {
         Talos::new(Arc::clone(&self.pipeline), Arc::clone(&self.clock), tasks.clone())
     }
 
+    /// The certificate that nodes are shown; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
+    }
+
     /// The service for the channel `name`, if the configuration has it.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<ApprovalsServer<Channel>> {
@@ -120,16 +127,11 @@ impl Server {
         Some(ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN))
     }
 
-    /// Has `action` done on SIGHUP as well, after the configuration; `name` is for the journal.
-    pub fn also_reload(&mut self, name: &'static str, action: Action) {
-        self.actions.push((name, action));
-    }
-
     /// Serves until it is told to stop, or has nothing to do for long, and then lets open calls end.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn run(mut self, sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
+    pub async fn run(self, sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
         let Surroundings { mut orders, origin, manager } = around;
         let installation = Name::new(&self.config.installation.to_string());
         self.log
@@ -149,9 +151,9 @@ impl Server {
             async move { match watch.keep_telling().await {} }
         });
         if let Some(origin) = origin {
-            let (running, actions) = (self.config.clone(), std::mem::take(&mut self.actions));
+            let (running, certificate) = (self.config.clone(), self.certificate.clone());
             let (watch, asked) = (Arc::clone(&watch), Arc::clone(&reload));
-            let mut reload = Reload { running, origin: Arc::new(origin), watch, actions };
+            let mut reload = Reload { running, origin: Arc::new(origin), watch, certificate };
             services.clockwork.spawn(async move {
                 loop {
                     asked.notified().await;
@@ -234,7 +236,8 @@ impl Server {
         let allows = move |address| admission.allows_address(address);
         let accepted = Arc::clone(accepted);
         let limits = super::limits::connections(sockets.channels.len());
-        let incoming = listen::talos(listeners, limits, allows, &mut services.listeners, stopping);
+        let encryption = self.certificate.as_ref().map(|certificate| certificate.encryption());
+        let incoming = listen::talos(listeners, limits, encryption, allows, &mut services.listeners, stopping);
         let incoming = incoming.map(move |connection| {
             accepted.fetch_add(1, Ordering::Relaxed);
             connection
@@ -262,6 +265,12 @@ impl Server {
         services.clockwork.spawn(async move {
             clockwork.await;
         });
+        if let Some(certificate) = self.certificate.clone() {
+            let watch = certificate.watch(Arc::clone(&self.clock));
+            services.clockwork.spawn(async move {
+                watch.await;
+            });
+        }
         Ok(services)
     }
 

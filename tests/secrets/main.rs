@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and its modules are the crate's own"
 )]
 
+mod certificate;
 mod search;
 mod trial;
 
@@ -45,6 +46,9 @@ fn nothing_secret_is_said_or_kept() {
         search.add(key, &trial.read(key));
     }
     search.add("secret", &secret);
+    search.add("private key of TLS", &trial.certificate.scalar);
+    search.add("file of the private key", &STANDARD.decode(pem_body(&trial.certificate.key)).expect("base64")[64..]);
+    search.add("passphrase of the private key", &trial.certificate.passphrase);
     // What stands before is the header: magic, version and key id are in every log.
     search.add("blob", &blob[18..]);
     for (number, input) in inputs.iter().enumerate() {
@@ -53,6 +57,7 @@ fn nothing_secret_is_said_or_kept() {
     let said = trial.everything();
     for (name, part) in [
         ("server.stderr", "TRACE"),
+        ("server.stderr", "decided upon suite"),
         ("watch.stdout", "cp-1"),
         ("watch--json.stdout", "release"),
         ("trial/state/audit.log", "released"),
@@ -67,6 +72,11 @@ fn nothing_secret_is_said_or_kept() {
         .flat_map(|(name, text)| search.find(text).into_iter().map(move |what| format!("{name}: {what}")))
         .collect();
     assert!(found.is_empty(), "\n  {}\n", found.join("\n  "));
+}
+
+/// What stands between the first and the last line.
+fn pem_body(pem: &str) -> String {
+    pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
 /// Calls that get nothing, each with data of its own that must not be repeated. Gives that data.

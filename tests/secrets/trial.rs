@@ -13,6 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::certificate::{self, Certificate};
+
 pub const CP_1: &str = "12345678-9abc-4def-8123-456789abcdef";
 pub const WORKER_2: &str = "fedcba98-7654-4321-8fed-cba987654321";
 
@@ -70,6 +72,7 @@ impl Drop for Running {
 pub struct Trial {
     directory: tempfile::TempDir,
     address: String,
+    pub certificate: Certificate,
     server: Option<Running>,
     watchers: Vec<Running>,
     said: Vec<(String, Vec<u8>)>,
@@ -101,8 +104,16 @@ impl Trial {
         for name in ["keys", "backup", INPUTS] {
             DirBuilder::new().mode(0o700).create(directory.path().join(name)).expect("a directory");
         }
-        let mut trial =
-            Self { directory, address: String::new(), server: None, watchers: vec![], said: vec![], files: 0 };
+        let mut trial = Self {
+            directory,
+            address: String::new(),
+            // A newline in it would be an accident.
+            certificate: certificate::make(STANDARD.encode(random(24)).into_bytes()),
+            server: None,
+            watchers: vec![],
+            said: vec![],
+            files: 0,
+        };
         let [made, key, backup, second] =
             ["trial", "backup/first", "backup/second", "keys/second"].map(|name| trial.path(name));
         let uid = format!("alice={}", rustix::process::getuid().as_raw());
@@ -127,10 +138,34 @@ impl Trial {
             let said = trial.run(arguments, b"");
             assert_eq!(said.code(), Some(code), "{}: {}", said.name, said.stderr());
         }
-        let mut configuration =
-            OpenOptions::new().append(true).open(trial.path("trial/nightlatch.toml")).expect("made");
-        configuration.write_all(b"\n[log]\nlibraries = \"trace\"\n").expect("written");
+        trial.configure();
         trial
+    }
+
+    /// Inside TLS, with the private key encrypted, and with everything that any library logs.
+    fn configure(&self) {
+        let Certificate { root, chain, key, passphrase, .. } = &self.certificate;
+        let files = [
+            ("root.pem", root.as_bytes()),
+            ("chain.pem", chain.as_bytes()),
+            ("key.pem", key.as_bytes()),
+            ("passphrase", passphrase),
+        ];
+        for (name, bytes) in files {
+            let path = self.directory.path().join("keys").join(name);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).expect("a new file");
+            file.write_all(bytes).expect("written");
+        }
+        let configuration = self.path("trial/nightlatch.toml");
+        let made = self.text("trial/nightlatch.toml");
+        assert!(made.contains("\ntls = \"off\"\n"), "{made}");
+        let places = ["chain.pem", "key.pem", "passphrase"].map(|name| self.path(&format!("keys/{name}")));
+        let more = format!(
+            "\n[log]\nlibraries = \"trace\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nkey_passphrase_file = \"{}\"\n\
+             names = [\"127.0.0.1\"]\n",
+            places[0], places[1], places[2]
+        );
+        fs::write(configuration, made.replace("\ntls = \"off\"\n", "\n") + &more).expect("written");
     }
 
     pub fn start(&mut self) {
@@ -162,8 +197,8 @@ impl Trial {
 
     /// One call, as a node makes it.
     pub fn call(&mut self, arguments: &[&str], node: &str, data: &[u8]) -> Said {
-        let endpoint = format!("grpc://{}", self.address);
-        let arguments = [arguments, &["--endpoint", &endpoint, "--node", node]].concat();
+        let (endpoint, roots) = (format!("https://{}", self.address), self.path("keys/root.pem"));
+        let arguments = [arguments, &["--endpoint", &endpoint, "--roots", &roots, "--node", node]].concat();
         self.run(&arguments, data)
     }
 
@@ -174,8 +209,8 @@ impl Trial {
 
     /// A call that a person answers so.
     pub fn answer(&mut self, answer: &str, arguments: &[&str], node: &str, data: &[u8]) -> Said {
-        let endpoint = format!("grpc://{}", self.address);
-        let mut call = spawn(&[arguments, &["--endpoint", &endpoint, "--node", node]].concat());
+        let (endpoint, roots) = (format!("https://{}", self.address), self.path("keys/root.pem"));
+        let mut call = spawn(&[arguments, &["--endpoint", &endpoint, "--roots", &roots, "--node", node]].concat());
         call.stdin.take().expect("a pipe").write_all(data).expect("read");
         let code = poll("somebody is asked", || {
             self.approvals(&["list"]);
@@ -235,7 +270,13 @@ impl Trial {
     /// Looks at everything that can be looked at while the server runs.
     pub fn look(&mut self) {
         let configuration = self.path("trial/nightlatch.toml");
-        for arguments in [&[][..], &["--explain", "cp-1", "127.0.0.1"], &["--explain", "worker-2", "192.0.2.1"]] {
+        let roots = self.path("keys/root.pem");
+        for arguments in [
+            &[][..],
+            &["--explain", "cp-1", "127.0.0.1"],
+            &["--explain", "worker-2", "192.0.2.1"],
+            &["--tls", "--roots", &roots],
+        ] {
             let said = self.run(&[&["check", "--config", &configuration], arguments].concat(), b"");
             assert!(said.succeeded(), "{}", said.stderr());
         }

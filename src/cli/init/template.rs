@@ -52,7 +52,7 @@ state_directory = {state}
 # From where nodes may call, such as ["192.0.2.0/24"]. With an empty list nobody is admitted.
 networks = {networks}
 
-# Connections are not encrypted: use this on a network that you trust.
+# Connections are not encrypted: use this on a network that you trust. For TLS write [tls] in its place (docs/tls.md).
 tls = "off"
 
 [[key]]

@@ -4,14 +4,17 @@ use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use rustls::ClientConfig;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use zeroize::Zeroizing;
 
 use super::MAX_DATA_LEN;
+use super::tls::{self, ConnectError};
 use crate::cli::{Failure, exit};
 use crate::request::Operation;
 use crate::wire::stubs::kms_service_client::KmsServiceClient;
@@ -24,9 +27,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest text of a server that is shown, in characters.
 const MAX_TEXT_LEN: usize = 300;
 
-/// Where the server listens, without TLS.
+/// Where the server listens.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint(Uri);
+pub(super) struct Endpoint {
+    uri: Uri,
+    is_tls: bool,
+}
 
 /// Why a URL is no endpoint that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +41,6 @@ pub(super) enum UnusableEndpoint {
     Malformed,
     #[error("it has no port; a node would call port 443, so write the port, such as grpc://192.0.2.10:4050")]
     NoPort,
-    #[error("TLS is not built yet: only grpc:// works")]
-    Tls,
 }
 
 impl FromStr for Endpoint {
@@ -45,10 +49,9 @@ impl FromStr for Endpoint {
     /// Reads a URL as Talos does: `grpc://`, or none, means no TLS, and any other scheme means TLS. Unlike Talos it
     /// wants a port, and refuses a path, a query and a user, which Talos ignores.
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let authority = match url.split_once("://") {
-            None => url,
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("grpc") => rest,
-            Some(_) => return Err(UnusableEndpoint::Tls),
+        let (authority, is_tls) = match url.split_once("://") {
+            None => (url, false),
+            Some((scheme, rest)) => (rest, !scheme.eq_ignore_ascii_case("grpc")),
         };
         let uri = Uri::builder()
             .scheme("http")
@@ -62,15 +65,16 @@ impl FromStr for Endpoint {
         if uri.port_u16().is_none() {
             return Err(UnusableEndpoint::NoPort);
         }
-        Ok(Self(uri))
+        Ok(Self { uri, is_tls })
     }
 }
 
 /// As a machine configuration has it.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self.0.authority().map_or("", http::uri::Authority::as_str);
-        write!(f, "grpc://{authority}")
+        let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
+        let scheme = if self.is_tls { "https" } else { "grpc" };
+        write!(f, "{scheme}://{authority}")
     }
 }
 
@@ -80,16 +84,20 @@ impl fmt::Display for Endpoint {
 /// [`Failure`] with the exit code that the answer, or its absence, stands for.
 pub(super) async fn once(
     endpoint: &Endpoint,
+    encryption: &Arc<ClientConfig>,
     operation: Operation,
     node: &str,
     data: &[u8],
     timeout: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let asked = async {
-        let channel = Channel::builder(endpoint.0.clone()).connect().await.map_err(|error| {
-            Failure::new(exit::UNAVAILABLE, format!("cannot reach {endpoint}"))
-                .because(&error)
-                .hint("see that the server runs there, and that no firewall is between")
+        let channel = connect(endpoint, encryption).await.map_err(|error| {
+            let failure = Failure::new(exit::UNAVAILABLE, format!("cannot reach {endpoint}")).because(&error);
+            failure.hint(if ConnectError::is_tls(&error) {
+                "a node would not get an answer either: run nightlatch check --tls on the server; --roots names a root of yours"
+            } else {
+                "see that the server runs there, and that no firewall is between"
+            })
         })?;
         // What tonic encodes from and decodes into is not wiped.
         let mut client = KmsServiceClient::new(channel).max_decoding_message_size(MAX_DATA_LEN);
@@ -110,6 +118,15 @@ pub(super) async fn once(
             .hint("a node would lock itself out with this answer: see the server's log"));
     }
     Ok(Zeroizing::new(data))
+}
+
+async fn connect(endpoint: &Endpoint, encryption: &Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+    let channel = Channel::builder(endpoint.uri.clone());
+    if !endpoint.is_tls {
+        return channel.connect().await;
+    }
+    let encryption = Arc::clone(encryption);
+    channel.connect_with_connector(tower::service_fn(move |uri| tls::connect(Arc::clone(&encryption), uri))).await
 }
 
 /// Calls `once` again while it fails for a reason that may pass, for up to `patience`, telling each new reason.
@@ -256,10 +273,12 @@ mod tests {
     fn endpoints_are_read_as_talos_reads_them() {
         for good in ["grpc://192.0.2.10:4050", "192.0.2.10:4050", "GRPC://kms.example:1/", "grpc://[2001:db8::1]:4050"]
         {
-            assert!(good.parse::<Endpoint>().is_ok(), "{good}");
+            assert!(!good.parse::<Endpoint>().expect(good).is_tls, "{good}");
         }
         for tls in ["https://192.0.2.10:4050", "grpcs://192.0.2.10:4050", "tcp://192.0.2.10:4050"] {
-            assert_eq!(tls.parse::<Endpoint>().err(), Some(UnusableEndpoint::Tls), "{tls}");
+            let endpoint = tls.parse::<Endpoint>().expect(tls);
+            assert!(endpoint.is_tls);
+            assert_eq!(endpoint.to_string(), "https://192.0.2.10:4050");
         }
         assert_eq!("grpc://kms.example".parse::<Endpoint>().err(), Some(UnusableEndpoint::NoPort));
         for bad in ["", "grpc://", "grpc://:4050", "grpc://a:4050/x", "grpc://me@a:4050", "grpc://a:99999", "a b:1"] {
