@@ -77,7 +77,7 @@ fn make(out: &Path, backup: Option<&Path>) -> Result<Made, Failure> {
             ));
         }
     }
-    Ok(Made { id: LocalKey::new(key).id(), warnings })
+    Ok(Made { id: LocalKey::new(key).key().id, warnings })
 }
 
 /// A backup in the directory of the key is lost with it; one on the same file system probably is.
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(key.expose(), copy.expose());
         assert_ne!(key.expose(), &[0; 32]);
         assert_eq!(made.warnings.len(), 1, "both are on one file system: {:?}", made.warnings);
-        assert_eq!(LocalKey::new(key).id(), made.id);
+        assert_eq!(LocalKey::new(key).key().id, made.id);
     }
 
     #[test]

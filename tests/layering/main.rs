@@ -98,6 +98,7 @@ const PLACES: &[(&[&str], &[&str], &str)] = &[
         &["wire", "listen", "daemon", "approval::channel", "cli"],
         "decisions do not know which protocol carries them",
     ),
+    (&["argon2"], &["key::stretching"], "one place says how passphrases are stretched, and wipes the memory for it"),
     (&["toml"], &["config", "daemon", "cli"], "nothing below the composition root knows how it is configured"),
 ];
 
