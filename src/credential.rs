@@ -4,6 +4,8 @@
 //! and whoever could plant a link in its directory could as well put another file there. Container runtimes mount
 //! secrets as links.
 
+pub mod terminal;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::secret::KeyBytes;
+use crate::secret::{KeyBytes, MAX_PASSPHRASE_LEN, NotAPassphrase, Passphrase};
 
 /// The variable in which systemd says where a service's credentials are.
 const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -38,6 +40,14 @@ pub enum Error {
     Missing {
         /// The file.
         path: PathBuf,
+    },
+    /// It holds no passphrase.
+    #[error("{} holds no passphrase", path.display())]
+    NotAPassphrase {
+        /// The file.
+        path: PathBuf,
+        /// Why. It says nothing about what stands in it.
+        source: NotAPassphrase,
     },
     /// It is a directory, a device, a pipe or a socket.
     #[error("{} is not a regular file", path.display())]
@@ -87,6 +97,9 @@ impl Error {
             }
             Self::Name { .. } => "write the name that LoadCredentialEncrypted= gives it, without a path".into(),
             Self::Missing { .. } => "see that the path is right, or put the backup of the key there; a new key opens no disk that was sealed before".into(),
+            Self::NotAPassphrase { .. } => {
+                "it is one line, as nightlatch keygen --passphrase wrote it; look at it with cat -A".into()
+            }
             Self::NotAFile { .. } => "name the file that holds the key".into(),
             Self::TooOpen { path, .. } => format!(
                 "run chmod 600 {0}; where that changes nothing, as on a USB stick, copy it: install -m 600 {0} KEY",
@@ -115,9 +128,7 @@ impl Error {
 /// [`Error`]. The mode is not looked at: systemd gives credentials to this service alone, by means that the mode does
 /// not show.
 pub fn from_systemd(name: &str) -> Result<KeyBytes, Error> {
-    #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where the credentials are")]
-    let directory = std::env::var(DIRECTORY).ok();
-    from_directory(directory.as_deref().map(Path::new), name)
+    from_directory(directory().as_deref(), name)
 }
 
 /// The key in the file at `path`.
@@ -133,14 +144,44 @@ pub fn from_file(path: &Path) -> Result<KeyBytes, Error> {
 /// # Errors
 /// As [`from_file`], but for [`Error::Weak`].
 pub fn from_file_to_recover(path: &Path) -> Result<KeyBytes, Error> {
-    let (file, mode) = open(path)?;
-    if mode & 0o077 != 0 {
-        return Err(Error::TooOpen { path: path.into(), mode });
-    }
-    read(file, path)
+    read(open_private(path)?, path)
+}
+
+/// The passphrase in the systemd credential `name`. A line end after it is no part of it.
+///
+/// # Errors
+/// [`Error`]
+pub fn passphrase_from_systemd(name: &str) -> Result<Passphrase, Error> {
+    let (file, path) = open_in(directory().as_deref(), name)?;
+    read_passphrase(file, &path)
+}
+
+/// The passphrase in the file at `path`. A line end after it is no part of it.
+///
+/// # Errors
+/// [`Error`]. The file must be a regular one on which only its owner has rights.
+pub fn passphrase_from_file(path: &Path) -> Result<Passphrase, Error> {
+    read_passphrase(open_private(path)?, path)
+}
+
+/// A passphrase from a line, whose end is no part of it.
+fn passphrase_in(line: &[u8]) -> Result<Passphrase, NotAPassphrase> {
+    let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    Passphrase::new(line.to_vec())
+}
+
+fn directory() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where the credentials are")]
+    std::env::var(DIRECTORY).ok().map(PathBuf::from)
 }
 
 fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Error> {
+    let (file, path) = open_in(directory, name)?;
+    not_weak(read(file, &path)?, &path)
+}
+
+/// Opens the credential `name`.
+fn open_in(directory: Option<&Path>, name: &str) -> Result<(File, PathBuf), Error> {
     let mut components = Path::new(name).components();
     let single = matches!((components.next(), components.next()),
         (Some(Component::Normal(only)), None) if only == OsStr::new(name));
@@ -149,13 +190,19 @@ fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Erro
     }
     let path = directory.ok_or_else(|| Error::NoDirectory { name: name.into() })?.join(name);
     let (file, _) = open(&path)?;
-    not_weak(read(file, &path)?, &path)
+    Ok((file, path))
 }
 
 /// Refuses what no random generator gives: a file of zeroes, a disk that reads as 0xFF, one that was never filled.
 fn not_weak(key: KeyBytes, path: &Path) -> Result<KeyBytes, Error> {
     let [first, rest @ ..] = key.expose();
     if rest.iter().all(|byte| byte == first) { Err(Error::Weak { path: path.into() }) } else { Ok(key) }
+}
+
+/// Opens a regular file on which only its owner has rights.
+fn open_private(path: &Path) -> Result<File, Error> {
+    let (file, mode) = open(path)?;
+    if mode & 0o077 != 0 { Err(Error::TooOpen { path: path.into(), mode }) } else { Ok(file) }
 }
 
 /// Opens a regular file, and tells its permission bits.
@@ -177,19 +224,33 @@ fn open(path: &Path) -> Result<(File, u32), Error> {
     Ok((file, metadata.mode() & 0o7777))
 }
 
-fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.into(), source };
-    // One byte more than a key, so that a longer file is noticed.
-    let mut buffer = Zeroizing::new([0; KeyBytes::LEN + 1]);
+fn read_passphrase(mut file: File, path: &Path) -> Result<Passphrase, Error> {
+    // A line end of two bytes, and one byte more, so that a longer line is noticed.
+    let mut buffer = Zeroizing::new([0; MAX_PASSPHRASE_LEN + 3]);
+    let length = fill(&mut file, &mut *buffer).map_err(|source| Error::Unreadable { path: path.into(), source })?;
+    let line = buffer.get(..length).unwrap_or_default();
+    passphrase_in(line).map_err(|source| Error::NotAPassphrase { path: path.into(), source })
+}
+
+/// Reads until the end or until `buffer` is full, and tells how many bytes there were.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while let Some(room @ [_, ..]) = buffer.get_mut(length..) {
         match file.read(room) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(error)),
+            Err(error) => return Err(error),
         }
     }
+    Ok(length)
+}
+
+fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.into(), source };
+    // One byte more than a key, so that a longer file is noticed.
+    let mut buffer = Zeroizing::new([0; KeyBytes::LEN + 1]);
+    let length = fill(&mut file, &mut *buffer).map_err(unreadable)?;
     let wrong_length = |found| Error::WrongLength { path: path.into(), found };
     if length > KeyBytes::LEN {
         let told = file.metadata().map_err(unreadable)?.len();
@@ -283,6 +344,39 @@ mod tests {
         let pipe = directory.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
         assert!(matches!(from_file(&pipe), Err(Error::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_passphrase_is_one_line() {
+        let directory = directory();
+        let path = file(&directory, 32, 0o600);
+        let longest = "x".repeat(MAX_PASSPHRASE_LEN);
+        for (written, passphrase) in
+            [("two words", "two words"), ("x\n", "x"), ("x\r\n", "x"), (&format!("{longest}\r\n"), &longest)]
+        {
+            write(&path, written).expect("written");
+            assert!(passphrase_from_file(&path).expect("a line").expose() == passphrase.as_bytes(), "{written:?}");
+            let (file, _) = open_in(Some(directory.path()), "nightlatch-key").expect("there");
+            assert!(read_passphrase(file, &path).is_ok());
+        }
+        for (written, why) in [
+            ("", NotAPassphrase::Empty),
+            ("\n", NotAPassphrase::Empty),
+            ("x\n\n", NotAPassphrase::Unprintable),
+            ("x\ny\n", NotAPassphrase::Unprintable),
+            ("x\r", NotAPassphrase::Unprintable),
+            ("\u{feff}x\n", NotAPassphrase::Unprintable),
+            ("x \n", NotAPassphrase::Blank),
+            (&format!("{longest}x"), NotAPassphrase::TooLong),
+            (&"x".repeat(100_000), NotAPassphrase::TooLong),
+        ] {
+            write(&path, written).expect("written");
+            let found = passphrase_from_file(&path).map(|_| ());
+            assert!(matches!(found, Err(Error::NotAPassphrase { source, .. }) if source == why), "{why}: {found:?}");
+        }
+        write(&path, "x").expect("written");
+        set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+        assert!(matches!(passphrase_from_file(&path), Err(Error::TooOpen { .. })));
     }
 
     #[test]

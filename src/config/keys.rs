@@ -1,10 +1,15 @@
 //! The keys: where each one is, and which one seals.
 
+mod passphrase;
+
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "exit_after_idle is not a key of the configuration yet"))]
+pub(super) use self::passphrase::refuse_idle_exit;
+pub use self::passphrase::{PassphraseOrigin, PassphraseSource};
 use super::file::KeyTable;
 use super::finding::Findings;
 use super::names::Names;
@@ -46,26 +51,47 @@ pub(super) fn check(tables: Vec<Spanned<KeyTable>>, findings: &mut Findings<'_>)
 }
 
 fn source(span: &Range<usize>, table: KeyTable, findings: &mut Findings<'_>) -> Option<KeySource> {
-    if let Some(source) = table.source.filter(|source| source.get_ref() != "credential") {
-        let text = format!("the key source `{}` is not built yet", source.get_ref());
-        findings.problem(source.span(), text, "the only one for now is source = \"credential\"");
-        return None;
+    match table.source.as_ref().map(|source| source.get_ref().as_str()) {
+        None | Some("credential") => {
+            passphrase::refuse_settings_of_passphrases(&table, findings);
+            Some(match place(span, table, "nightlatch-key", findings)? {
+                Place::Credential(name) => KeySource::Credential(name),
+                Place::File(path) => KeySource::File(path),
+            })
+        }
+        Some("passphrase") => passphrase::check(span, table, findings),
+        Some(other) => {
+            let text = format!("the key source `{other}` is not built yet");
+            let at = table.source.as_ref().map(Spanned::span);
+            findings.problem(at, text, "write source = \"credential\" or source = \"passphrase\"");
+            None
+        }
     }
+}
+
+/// Where something secret is.
+enum Place {
+    Credential(Box<str>),
+    File(PathBuf),
+}
+
+/// The one place that a key says; `example` is the usual name of such a credential.
+fn place(span: &Range<usize>, table: KeyTable, example: &str, findings: &mut Findings<'_>) -> Option<Place> {
     match (table.credential, table.file) {
         (Some(credential), None) => {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
             let name = credential.get_ref();
             if (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed) {
-                return Some(KeySource::Credential(credential.into_inner().into()));
+                return Some(Place::Credential(credential.into_inner().into()));
             }
             let hint =
                 "write the name that LoadCredentialEncrypted= in the unit gives it: letters, digits, `.`, `_`, `-`";
             findings.problem(credential.span(), "this is no name of a credential", hint);
             None
         }
-        (None, Some(file)) => is_absolute(&file, file.span(), findings).then(|| KeySource::File(file.into_inner())),
+        (None, Some(file)) => is_absolute(&file, file.span(), findings).then(|| Place::File(file.into_inner())),
         (None, None) => {
-            let hint = "add credential = \"nightlatch-key\", or file = \"/path\" for a start by hand";
+            let hint = format!("add credential = \"{example}\", or file = \"/path\" for a start by hand");
             findings.problem(span.clone(), "this [[key]] does not say where the key is", hint);
             None
         }
