@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use nightlatch::key::stretching::Stretching;
+use nightlatch::key::stretching::{self, Stretching};
 use nightlatch::key::{Keks, danger_offline};
 use nightlatch::request::{NodeUuid, SealedBlob};
 use nightlatch::seal::envelope;
@@ -66,7 +66,7 @@ impl Vector {
             let salt = self.bytes("salt").expect("a line").try_into().expect("16 bytes");
             let stretching = Stretching::new(salt, self.number("memory"), self.number("passes"), self.number("lanes"));
             let stretching = stretching.expect("in range");
-            let id = danger_offline::passphrase_key_id(&passphrase, &stretching).expect("memory");
+            let id = stretching::key_id(&passphrase, &stretching).expect("memory");
             return danger_offline::passphrase_keks(&passphrase, &stretching, id, &nodes[0], &nodes[1..])
                 .expect("memory");
         };

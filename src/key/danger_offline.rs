@@ -9,20 +9,6 @@ use super::{Keks, KeyId, KeyReference, Provenance, derivation};
 use crate::request::NodeUuid;
 use crate::secret::{KeyBytes, Passphrase};
 
-/// The id of `key`.
-#[must_use]
-pub fn key_id(key: &KeyBytes) -> KeyId {
-    derivation::key_id(key)
-}
-
-/// The id of the key that `passphrase` and `stretching` are. Takes as long as Argon2id does.
-///
-/// # Errors
-/// [`StretchError`]
-pub fn passphrase_key_id(passphrase: &Passphrase, stretching: &Stretching) -> Result<KeyId, StretchError> {
-    stretching::key_id(passphrase, stretching)
-}
-
 /// KEKs that `kek` derives, which may err.
 #[cfg(test)]
 pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, mut kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Keks {

@@ -123,7 +123,10 @@ pub enum StretchError {
 }
 
 /// The id of the key that `passphrase` and `stretching` are. Takes as long as Argon2id does.
-pub(super) fn key_id(passphrase: &Passphrase, stretching: &Stretching) -> Result<KeyId, StretchError> {
+///
+/// # Errors
+/// [`StretchError`]
+pub fn key_id(passphrase: &Passphrase, stretching: &Stretching) -> Result<KeyId, StretchError> {
     const LABEL: &str = "nightlatch passphrase 1: key id";
     let salt = [&length_prefixed(LABEL.as_bytes()), &stretching.salt[..]].concat();
     let id_key = argon2id(passphrase, stretching, &salt)?;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::danger_offline;
+use crate::key::{danger_offline, stretching};
 use crate::secret::{MAX_PLAINTEXT_LEN, Passphrase};
 
 const NODE: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
@@ -21,7 +21,7 @@ fn keks_of(key_bytes: [u8; 32], node: &str) -> Keks {
 
 fn keks_of_passphrase(text: &[u8], stretching: Stretching, node: &str) -> Keks {
     let passphrase = Passphrase::new(text.to_vec()).expect("printable");
-    let id = danger_offline::passphrase_key_id(&passphrase, &stretching).expect("memory");
+    let id = stretching::key_id(&passphrase, &stretching).expect("memory");
     let node = NodeUuid::parse(node).expect("an identifier");
     danger_offline::passphrase_keks(&passphrase, &stretching, id, &node, &[]).expect("memory")
 }
