@@ -160,15 +160,19 @@ fn passphrase_key(name: &str, source: &PassphraseSource, stretcher: &Stretcher) 
         }
         PassphraseOrigin::File(path) => credential::passphrase_from_file(path).map_err(unreadable)?,
         PassphraseOrigin::Terminal => {
-            let prompt = format!("Passphrase `{name}` (key id {id}): ");
-            let typed = || terminal::ask(&prompt).map_err(|source| OpenError::Typed { name: name.into(), source });
+            let ask = |prompt: String| {
+                terminal::ask(&prompt).map_err(|source| OpenError::Typed { name: name.into(), source })
+            };
+            let mut typed = ask(format!("Passphrase `{name}` (key id {id}): "));
             for _ in 1..ATTEMPTS {
-                match typed().map(take)? {
-                    Err(NotTaken::OtherKeyId(_)) => {}
-                    taken => return taken.map_err(not_taken),
+                match typed.map(take) {
+                    Ok(Err(NotTaken::OtherKeyId(_)))
+                    | Err(OpenError::Typed { source: terminal::Error::NotAPassphrase(_), .. }) => {}
+                    taken => return taken?.map_err(not_taken),
                 }
+                typed = ask(format!("Not that one. Passphrase `{name}` (key id {id}): "));
             }
-            typed()?
+            typed?
         }
     };
     take(passphrase).map_err(not_taken)

@@ -12,5 +12,6 @@
 mod house;
 mod limits;
 mod node;
+mod passphrase;
 mod people;
 mod schedules;

@@ -133,9 +133,8 @@ fn report(args: &Args, stretching: &Stretching, id: KeyId) -> String {
              and keep the passphrase somewhere else: what is encrypted for this host cannot be read on another\n",
             out.display()
         ),
-        None => {
-            "ask = \"systemd\" in its place asks for it at each start: see nightlatch-passphrase.socket\n".to_owned()
-        }
+        None => "with ask = \"systemd\" added, systemd asks for it at each start: see nightlatch-passphrase.socket\n"
+            .to_owned(),
     };
     format!(
         "key     {id}\n{file}{}\n\

@@ -35,8 +35,11 @@ pub(super) fn keks(
 }
 
 fn typed(stretching: &Stretching, id: KeyId) -> Result<Passphrase, Failure> {
+    let mut not_that_one = "";
     for _ in 0..ATTEMPTS {
-        let passphrase = match terminal::ask(&format!("Passphrase (key id {id}): ")) {
+        let asked = terminal::ask(&format!("{not_that_one}Passphrase (key id {id}): "));
+        not_that_one = "Not that one. ";
+        let passphrase = match asked {
             Ok(passphrase) => passphrase,
             // Nothing, or something that cannot be one, was typed by mistake as well.
             Err(terminal::Error::NotAPassphrase(_)) => continue,
