@@ -1,7 +1,7 @@
 //! A key that is a passphrase: each node's own key is stretched from it when the node first asks, while people are still
 //! thinking, and kept.
 //!
-//! Stretching takes a tenth of a second and 64 MiB, and may be made to take more. So it is done on a thread of its own,
+//! Stretching takes tenths of a second and 64 MiB, and may be made to take more. So it is done on a thread of its own,
 //! once for each node and start, one at a time in the whole process, and only for nodes that are listed. A call that
 //! finds its key does none of it.
 
@@ -22,9 +22,9 @@ use crate::peer::admission::Admitted;
 use crate::request::{NodeUuid, Operation};
 use crate::secret::{KeyBytes, Passphrase};
 
-/// Most node keys that are kept for each passphrase, those for sealing counted as well. Only listed nodes get any, and
+/// Most node keys that are kept for each passphrase, and as many again for sealing. Only listed nodes get any, and
 /// of those there are at most 4,096; what former identifiers need beyond that is derived again.
-const MAX_KEPT: usize = 16 * 1024;
+const MAX_KEPT: usize = 8 * 1024;
 
 /// How long a call waits for a node key. The node calls again, and a release to somebody who hung up helps nobody.
 const WAIT: Duration = Duration::from_secs(3);
@@ -90,7 +90,25 @@ struct Shared {
     /// restart can make again.
     digest: KeyBytes,
     stretcher: Stretcher,
-    kept: Mutex<HashMap<(NodeUuid, Operation), Kept>>,
+    kept: Mutex<Keys>,
+}
+
+/// The node keys that are there or will be.
+#[derive(Debug, Default)]
+struct Keys {
+    /// Those that were derived once, and open.
+    unseal: HashMap<NodeUuid, Kept>,
+    /// Those that came out the same a second time.
+    seal: HashMap<NodeUuid, Kept>,
+}
+
+impl Keys {
+    fn of(&mut self, operation: Operation) -> &mut HashMap<NodeUuid, Kept> {
+        match operation {
+            Operation::Unseal => &mut self.unseal,
+            Operation::Seal => &mut self.seal,
+        }
+    }
 }
 
 /// A node key, once it is there.
@@ -167,8 +185,9 @@ impl Source for PassphraseKey {
 impl Shared {
     /// The node key for an operation, which begins to be derived if it is not there yet.
     fn begin(this: &Arc<Self>, node: &NodeUuid, operation: Operation) -> Kept {
-        let mut kept = this.kept();
-        if let Some(known) = kept.get(&(node.clone(), operation)).filter(|known| is_there_or_will_be(known)) {
+        let mut keys = this.kept();
+        let kept = keys.of(operation);
+        if let Some(known) = kept.get(node).filter(|known| is_there_or_will_be(known)) {
             return known.clone();
         }
         if kept.len() >= MAX_KEPT {
@@ -176,8 +195,8 @@ impl Shared {
             old.and_then(|old| kept.remove(&old));
         }
         let (done, known) = watch::channel(None);
-        kept.insert((node.clone(), operation), known.clone());
-        drop(kept);
+        kept.insert(node.clone(), known.clone());
+        drop(keys);
         // A task of its own: the call that began it may hang up.
         let (shared, node) = (Arc::clone(this), node.clone());
         tokio::spawn(async move {
@@ -235,7 +254,7 @@ impl Shared {
     fn forget(&self, node: &NodeUuid) {
         let mut kept = self.kept();
         for operation in [Operation::Seal, Operation::Unseal] {
-            kept.remove(&(node.clone(), operation));
+            kept.of(operation).remove(node);
         }
     }
 
@@ -248,7 +267,7 @@ impl Shared {
         derivation::secret(key, "nightlatch passphrase 1: check", &belonging)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<(NodeUuid, Operation), Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Keys> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

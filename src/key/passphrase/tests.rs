@@ -208,12 +208,13 @@ async fn a_kept_key_that_changed_gives_no_keks_and_is_derived_anew() {
                 let Ok(copied) = copied;
                 copied
             };
-            let found = key.0.kept().get(&(node("cp-1", &[]).uuid, operation)).and_then(|known| known.borrow().clone());
+            let found =
+                key.0.kept().of(operation).get(&node("cp-1", &[]).uuid).and_then(|known| known.borrow().clone());
             let found = found.expect("kept").expect("derived");
             let changed =
                 NodeKey { key: damaged(&found.key, Some(at)), check: damaged(&found.check, at.checked_sub(32)) };
             let (_done, known) = watch::channel(Some(Ok(Arc::new(changed))));
-            key.0.kept().insert((node("cp-1", &[]).uuid, operation), known);
+            key.0.kept().of(operation).insert(node("cp-1", &[]).uuid, known);
             assert_eq!(key.keks(&approved).await.map(|_| ()), Err(Unavailable::Damaged(id())), "byte {at}");
         }
         let before = counts.derived.load(Ordering::SeqCst);
@@ -325,11 +326,11 @@ async fn what_is_kept_has_a_bound() {
         let mut kept = key.0.kept();
         for number in 0..MAX_KEPT {
             let known = watch::channel(Some(Err(Unavailable::NotDerived(id())))).1;
-            kept.insert((node(&format!("node-{number}"), &[]).uuid, Operation::Unseal), known);
+            kept.unseal.insert(node(&format!("node-{number}"), &[]).uuid, known);
         }
     }
     key.keks(&approved("cp-1", &[], Operation::Unseal)).await.expect("KEKs");
-    assert_eq!(key.0.kept().len(), MAX_KEPT);
+    assert_eq!(key.0.kept().unseal.len(), MAX_KEPT);
 }
 
 #[tokio::test(start_paused = true)]
