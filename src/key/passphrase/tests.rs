@@ -292,6 +292,34 @@ async fn a_call_does_not_wait_for_long_and_the_next_one_finds_the_key() {
     assert!(key.keks(&approved).await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_waits_for_its_turn() {
+    let (stretcher, has_begun, go) = held();
+    let turn = Arc::clone(&stretcher.turn);
+    let keys = [key_with(stretcher.clone()), key_with(stretcher)];
+    let calls = ["cp-1", "worker-2"].map(|claim| approved(claim, &[], Operation::Unseal));
+    for key in &keys {
+        calls.iter().for_each(|call| drop(Shared::begin(&key.0, &call.node().uuid, Operation::Unseal)));
+    }
+    for _ in 0..4 {
+        has_begun.recv().expect("one begins");
+        assert_eq!(turn.available_permits(), 0, "nobody else can");
+        assert!(has_begun.try_recv().is_err());
+        go.send(()).expect("it waits");
+    }
+    for call in &calls {
+        keys[0].keks(call).await.expect("KEKs");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ended_without_a_word_is_begun_again() {
+    let key = key_with(Stretcher::new());
+    let uuid = node("cp-1", &[]).uuid;
+    key.0.kept().unseal.insert(uuid, watch::channel(None).1);
+    assert!(key.keks(&approved("cp-1", &[], Operation::Unseal)).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_derivation_that_panics_or_fails_is_begun_again() {
     let made = AtomicUsize::new(0);
