@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use self::finding::{Findings, Text};
 pub use self::finding::{Problem, Problems, Warning};
+pub use self::keys::{PassphraseOrigin, PassphraseSource};
 pub use self::tls::{Certificate, Place, Tls};
 use crate::peer::admission::UuidPolicy;
 use crate::request::NodeUuid;
@@ -96,19 +97,21 @@ impl Default for Listen {
 pub struct Key {
     /// What records call it.
     pub name: Box<str>,
-    /// Where its 32 bytes are.
+    /// Where it comes from.
     pub source: KeySource,
     /// Whether new blobs are sealed with it; the others only open.
     pub seals: bool,
 }
 
-/// Where the bytes of a key are.
+/// Where a key comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// In the systemd credential of this name.
     Credential(Box<str>),
     /// In the file at this absolute path.
     File(PathBuf),
+    /// There are none: they are derived from a passphrase.
+    Passphrase(PassphraseSource),
 }
 
 /// What one layer of the file says about requests; what it leaves out, the next layer decides (node, cluster, default).

@@ -5,6 +5,7 @@
 //! secrets as links.
 
 pub mod contents;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::secret::KeyBytes;
+use crate::secret::{KeyBytes, MAX_PASSPHRASE_LEN, NotAPassphrase, Passphrase};
 
 /// The variable in which systemd says where a service's credentials are.
 const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -40,6 +41,14 @@ pub enum Error {
     Missing {
         /// The file.
         path: PathBuf,
+    },
+    /// It holds no passphrase.
+    #[error("{} holds no passphrase", path.display())]
+    NotAPassphrase {
+        /// The file.
+        path: PathBuf,
+        /// Why. It says nothing about what stands in it.
+        source: NotAPassphrase,
     },
     /// It is a directory, a device, a pipe or a socket.
     #[error("{} is not a regular file", path.display())]
@@ -89,6 +98,9 @@ impl Error {
             }
             Self::Name { .. } => "write the name that LoadCredentialEncrypted= gives it, without a path".into(),
             Self::Missing { .. } => "see that the path is right, or put the backup of the key there; a new key opens no disk that was sealed before".into(),
+            Self::NotAPassphrase { .. } => {
+                "it is one line, as nightlatch keygen --passphrase wrote it; look at it with cat -A".into()
+            }
             Self::NotAFile { .. } => "name the file that holds the key".into(),
             Self::TooOpen { path, .. } => format!(
                 "run chmod 600 {0}; where that changes nothing, as on a USB stick, copy it: install -m 600 {0} KEY",
@@ -133,11 +145,30 @@ pub fn from_file(path: &Path) -> Result<KeyBytes, Error> {
 /// # Errors
 /// As [`from_file`], but for [`Error::Weak`].
 pub fn from_file_to_recover(path: &Path) -> Result<KeyBytes, Error> {
-    let (file, mode) = open(path)?;
-    if mode & 0o077 != 0 {
-        return Err(Error::TooOpen { path: path.into(), mode });
-    }
-    read(file, path)
+    read(open_private(path)?, path)
+}
+
+/// The passphrase in the systemd credential `name`. A line end after it is no part of it.
+///
+/// # Errors
+/// [`Error`]
+pub fn passphrase_from_systemd(name: &str) -> Result<Passphrase, Error> {
+    let (file, path) = open_in(directory().as_deref(), name)?;
+    read_passphrase(file, &path)
+}
+
+/// The passphrase in the file at `path`. A line end after it is no part of it.
+///
+/// # Errors
+/// [`Error`]. The file must be a regular one on which only its owner has rights.
+pub fn passphrase_from_file(path: &Path) -> Result<Passphrase, Error> {
+    read_passphrase(open_private(path)?, path)
+}
+
+/// A passphrase from a line, whose end is no part of it.
+fn passphrase_in(line: &[u8]) -> Result<Passphrase, NotAPassphrase> {
+    let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    Passphrase::new(line.to_vec())
 }
 
 /// Where this service's credentials are.
@@ -148,9 +179,15 @@ fn directory() -> Option<PathBuf> {
 }
 
 fn from_directory(directory: Option<&Path>, name: &str) -> Result<KeyBytes, Error> {
+    let (file, path) = open_in(directory, name)?;
+    not_weak(read(file, &path)?, &path)
+}
+
+/// Opens the credential `name`.
+fn open_in(directory: Option<&Path>, name: &str) -> Result<(File, PathBuf), Error> {
     let path = path_in(directory, name)?;
     let (file, _) = open(&path)?;
-    not_weak(read(file, &path)?, &path)
+    Ok((file, path))
 }
 
 /// Where the credential `name` is, which must be one name in `directory`.
@@ -168,6 +205,12 @@ fn path_in(directory: Option<&Path>, name: &str) -> Result<PathBuf, Error> {
 fn not_weak(key: KeyBytes, path: &Path) -> Result<KeyBytes, Error> {
     let [first, rest @ ..] = key.expose();
     if rest.iter().all(|byte| byte == first) { Err(Error::Weak { path: path.into() }) } else { Ok(key) }
+}
+
+/// Opens a regular file on which only its owner has rights.
+fn open_private(path: &Path) -> Result<File, Error> {
+    let (file, mode) = open(path)?;
+    if mode & 0o077 != 0 { Err(Error::TooOpen { path: path.into(), mode }) } else { Ok(file) }
 }
 
 /// Opens a regular file, and tells its permission bits.
@@ -189,19 +232,33 @@ fn open(path: &Path) -> Result<(File, u32), Error> {
     Ok((file, metadata.mode() & 0o7777))
 }
 
-fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.into(), source };
-    // One byte more than a key, so that a longer file is noticed.
-    let mut buffer = Zeroizing::new([0; KeyBytes::LEN + 1]);
+fn read_passphrase(mut file: File, path: &Path) -> Result<Passphrase, Error> {
+    // A line end of two bytes, and one byte more, so that a longer line is noticed.
+    let mut buffer = Zeroizing::new([0; MAX_PASSPHRASE_LEN + 3]);
+    let length = fill(&mut file, &mut *buffer).map_err(|source| Error::Unreadable { path: path.into(), source })?;
+    let line = buffer.get(..length).unwrap_or_default();
+    passphrase_in(line).map_err(|source| Error::NotAPassphrase { path: path.into(), source })
+}
+
+/// Reads until the end or until `buffer` is full, and tells how many bytes there were.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while let Some(room @ [_, ..]) = buffer.get_mut(length..) {
         match file.read(room) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(error)),
+            Err(error) => return Err(error),
         }
     }
+    Ok(length)
+}
+
+fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.into(), source };
+    // One byte more than a key, so that a longer file is noticed.
+    let mut buffer = Zeroizing::new([0; KeyBytes::LEN + 1]);
+    let length = fill(&mut file, &mut *buffer).map_err(unreadable)?;
     let wrong_length = |found| Error::WrongLength { path: path.into(), found };
     if length > KeyBytes::LEN {
         let told = file.metadata().map_err(unreadable)?.len();
@@ -215,103 +272,4 @@ fn read(mut file: File, path: &Path) -> Result<KeyBytes, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{Permissions, set_permissions, write};
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-
-    fn file(directory: &tempfile::TempDir, length: usize, mode: u32) -> PathBuf {
-        let path = directory.path().join("nightlatch-key");
-        let counting: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-        write(&path, counting).expect("written");
-        set_permissions(&path, Permissions::from_mode(mode)).expect("set");
-        path
-    }
-
-    fn directory() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a directory")
-    }
-
-    #[test]
-    fn a_private_file_of_32_bytes_is_a_key() {
-        let directory = directory();
-        for mode in [0o600, 0o400] {
-            let path = file(&directory, 32, mode);
-            assert_eq!(from_file(&path).expect("a key").expose()[..], (0..32).collect::<Vec<u8>>());
-            set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
-        }
-        let link = directory.path().join("link");
-        symlink("nightlatch-key", &link).expect("linked");
-        assert!(from_file(&link).is_ok(), "links are followed");
-    }
-
-    #[test]
-    fn other_lengths_are_refused_and_named() {
-        let directory = directory();
-        for length in [0, 1, 31, 33, 44, 64, 4096] {
-            match from_file(&file(&directory, length, 0o600)) {
-                Err(Error::WrongLength { found, .. }) => assert_eq!(found, length as u64),
-                other => panic!("{length} bytes: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_key_of_one_byte_repeated_is_refused_but_recovers() {
-        let directory = directory();
-        let path = file(&directory, 32, 0o600);
-        for byte in 0..=u8::MAX {
-            write(&path, [byte; 32]).expect("written");
-            assert!(matches!(from_file(&path), Err(Error::Weak { .. })), "{byte}");
-            assert!(matches!(from_directory(Some(directory.path()), "nightlatch-key"), Err(Error::Weak { .. })));
-            assert_eq!(from_file_to_recover(&path).expect("read as it is").expose(), &[byte; 32]);
-        }
-        for at in [0, 15, 31] {
-            let mut key = [0xFF; 32];
-            key[at] = 0xFE;
-            write(&path, key).expect("written");
-            assert!(from_file(&path).is_ok(), "it is not for us to say how random a key is: byte {at}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_others_may_touch_is_refused() {
-        let directory = directory();
-        for mode in [0o640, 0o604, 0o660, 0o610, 0o644, 0o777] {
-            let error = from_file(&file(&directory, 32, mode)).expect_err("too open");
-            assert!(matches!(error, Error::TooOpen { mode: found, .. } if found == mode), "{mode:o}: {error}");
-            assert!(error.hint().contains("chmod 600 "), "{}", error.hint());
-            set_permissions(directory.path().join("nightlatch-key"), Permissions::from_mode(0o600)).expect("set");
-        }
-    }
-
-    #[test]
-    fn what_is_no_file_is_refused_and_does_not_hang() {
-        let directory = directory();
-        assert!(matches!(from_file(directory.path()), Err(Error::NotAFile { .. })));
-        assert!(matches!(from_file(Path::new("/dev/zero")), Err(Error::NotAFile { .. })));
-        assert!(matches!(from_file(&directory.path().join("none")), Err(Error::Missing { .. })));
-        let pipe = directory.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
-        assert!(matches!(from_file(&pipe), Err(Error::NotAFile { .. })));
-    }
-
-    #[test]
-    fn a_credential_may_be_readable_by_its_group() {
-        let directory = directory();
-        file(&directory, 32, 0o440);
-        assert!(from_directory(Some(directory.path()), "nightlatch-key").is_ok());
-        assert!(matches!(from_directory(Some(directory.path()), "other"), Err(Error::Missing { .. })));
-        assert!(matches!(from_directory(None, "nightlatch-key"), Err(Error::NoDirectory { .. })));
-    }
-
-    #[test]
-    fn a_credential_is_in_its_directory() {
-        let directory = directory();
-        for name in ["", ".", "..", "/etc/passwd", "../key", "a/b", "a/", "./a"] {
-            let error = from_directory(Some(directory.path()), name).expect_err("no name");
-            assert!(matches!(error, Error::Name { .. }), "{name:?}: {error}");
-        }
-    }
-}
+mod tests;

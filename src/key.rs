@@ -8,13 +8,18 @@ pub mod danger_offline;
 pub(crate) mod derivation;
 mod kek;
 pub mod local;
+pub mod passphrase;
+pub mod stretching;
 
 use std::fmt;
 use std::pin::Pin;
 
 pub use kek::{Kek, Keks};
 
+use self::stretching::Stretching;
+
 use crate::approval::gate::Approved;
+use crate::peer::admission::Admitted;
 
 /// Names a key without telling anything about it: 8 bytes, in docs/spec/sealed-blob.md, "Key and key id".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +55,8 @@ impl fmt::Display for KeyId {
 pub enum SourceNumber {
     /// Derived from 32 random bytes.
     Credential = 1,
+    /// Derived from a passphrase.
+    Passphrase = 2,
 }
 
 impl SourceNumber {
@@ -58,6 +65,7 @@ impl SourceNumber {
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Credential),
+            2 => Some(Self::Passphrase),
             _ => None,
         }
     }
@@ -69,16 +77,46 @@ impl SourceNumber {
     }
 }
 
+/// Where a key comes from, with all that a blob says about that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provenance {
+    /// 32 random bytes.
+    Credential,
+    /// A passphrase, and how it is stretched.
+    Passphrase(Stretching),
+}
+
+/// What a blob says about its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyReference {
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Its id.
+    pub id: KeyId,
+}
+
+impl KeyReference {
+    /// The number of its source.
+    #[must_use]
+    pub const fn number(&self) -> SourceNumber {
+        match self.provenance {
+            Provenance::Credential => SourceNumber::Credential,
+            Provenance::Passphrase(_) => SourceNumber::Passphrase,
+        }
+    }
+
+    /// Whether both name the same key. Two sources may hold keys whose ids are the same.
+    #[must_use]
+    pub fn names_the_same(&self, other: &Self) -> bool {
+        self.number() == other.number() && self.id == other.id
+    }
+}
+
 /// Which key a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector {
-    /// The one that a blob names. Two sources may hold keys whose ids are the same.
-    Opening {
-        /// Where its KEK comes from.
-        source: SourceNumber,
-        /// Its id.
-        key_id: KeyId,
-    },
+    /// The one that a blob names.
+    Opening(KeyReference),
     /// The one that seals.
     Sealing,
 }
@@ -89,6 +127,15 @@ pub enum Unavailable {
     /// The key in memory is not the one that this process started with.
     #[error("the key {0} has changed in memory: restart nightlatch, and have the machine's memory tested")]
     Damaged(KeyId),
+    /// The key of the node is still being derived from the passphrase. Nothing is lost: the next call finds it.
+    #[error("the key of the node is still being derived from the passphrase {0}")]
+    NotDerived(KeyId),
+    /// The blob names a key that is configured with another salt or other parameters, so nobody sealed it.
+    #[error("the blob names the key {0} with a salt or parameters that are not those of that key")]
+    OtherParameters(KeyId),
+    /// The passphrase could not be stretched.
+    #[error("cannot derive the key of the node from the passphrase {0}")]
+    Stretching(KeyId, #[source] stretching::StretchError),
     /// The blob names a key that is not configured. It is the blob that cannot be opened, not the server that cannot
     /// answer: trying again does not help.
     #[error("no key with the id {0} is configured")]
@@ -100,11 +147,11 @@ pub type PendingKeks<'a> = Pin<Box<dyn Future<Output = Result<Keks, Unavailable>
 
 /// Somewhere a key is kept.
 pub trait Source: fmt::Debug + Send + Sync {
-    /// Its number in a blob.
-    fn number(&self) -> SourceNumber;
+    /// What a blob says about its key.
+    fn key(&self) -> KeyReference;
 
-    /// The id of its key.
-    fn id(&self) -> KeyId;
+    /// Begins what takes long before there are KEKs for this call, and returns at once. It may be approved, or not.
+    fn prepare(&self, _admitted: &Admitted) {}
 
     /// The KEKs for an approved call: to seal, that of the node; to unseal, those of its former identifiers as well.
     /// They must be those that the same key will give after a restart; a source that is not sure gives none.
@@ -128,12 +175,12 @@ impl Keyring {
     /// The id of the key that seals.
     #[must_use]
     pub fn sealing_id(&self) -> KeyId {
-        self.sealing.id()
+        self.sealing.key().id
     }
 
     /// The ids of all keys, that of the key that seals first.
     pub fn ids(&self) -> impl Iterator<Item = KeyId> {
-        self.sources().map(Source::id)
+        self.sources().map(|source| source.key().id)
     }
 
     /// The KEKs for an approved call from the key that `selector` says.
@@ -141,14 +188,22 @@ impl Keyring {
     /// # Errors
     /// [`Unavailable`], with the reason for the record.
     pub async fn keks(&self, approved: &Approved, selector: &Selector) -> Result<Keks, Unavailable> {
-        let source = match *selector {
-            Selector::Sealing => &*self.sealing,
-            Selector::Opening { source, key_id } => self
-                .sources()
-                .find(|held| held.number() == source && held.id() == key_id)
-                .ok_or(Unavailable::UnknownKey(key_id))?,
-        };
-        source.keks(approved).await
+        self.source(selector)?.keks(approved).await
+    }
+
+    /// Begins what the key that `selector` says will take long for, while people are asked. Only for a node that is
+    /// listed, which an [`Admitted`] proves.
+    pub fn prepare(&self, admitted: &Admitted, selector: &Selector) {
+        if let Ok(source) = self.source(selector) {
+            source.prepare(admitted);
+        }
+    }
+
+    fn source(&self, selector: &Selector) -> Result<&dyn Source, Unavailable> {
+        let Selector::Opening(named) = selector else { return Ok(&*self.sealing) };
+        let source =
+            self.sources().find(|held| held.key().names_the_same(named)).ok_or(Unavailable::UnknownKey(named.id))?;
+        if source.key() == *named { Ok(source) } else { Err(Unavailable::OtherParameters(named.id)) }
     }
 
     fn sources(&self) -> impl Iterator<Item = &dyn Source> {
@@ -200,7 +255,7 @@ mod tests {
     }
 
     fn opening(key_id: KeyId) -> Selector {
-        Selector::Opening { source: SourceNumber::Credential, key_id }
+        Selector::Opening(KeyReference { provenance: Provenance::Credential, id: key_id })
     }
 
     fn nodes(keks: &Keks) -> Vec<&str> {
@@ -210,7 +265,7 @@ mod tests {
     #[test]
     fn the_sealing_key_seals_and_a_named_key_opens() {
         let keyring = Keyring::new(Box::new(key(1)), vec![Box::new(key(2))]);
-        let [first, second] = [key(1).id(), key(2).id()];
+        let [first, second] = [key(1).key().id, key(2).key().id];
         assert_eq!(keyring.sealing_id(), first);
         assert_eq!(keyring.ids().collect::<Vec<_>>(), [first, second]);
 
@@ -220,7 +275,7 @@ mod tests {
         for id in [first, second] {
             assert_eq!(keks(&keyring, &unseal, opening(id)).expect("it is there").own().key_id(), id);
         }
-        let unknown = key(3).id();
+        let unknown = key(3).key().id;
         let found = keks(&keyring, &unseal, opening(unknown)).map(|_| ());
         assert_eq!(found, Err(Unavailable::UnknownKey(unknown)));
     }
@@ -228,9 +283,10 @@ mod tests {
     #[test]
     fn a_source_is_known_by_its_byte() {
         for byte in 0..=u8::MAX {
-            assert_eq!(SourceNumber::from_byte(byte).map(SourceNumber::as_byte), (byte == 1).then_some(1));
+            let known = [1, 2].contains(&byte).then_some(byte);
+            assert_eq!(SourceNumber::from_byte(byte).map(SourceNumber::as_byte), known);
         }
-        assert_eq!(key(1).number(), SourceNumber::Credential);
+        assert_eq!(key(1).key().number(), SourceNumber::Credential);
     }
 
     #[test]
@@ -240,7 +296,7 @@ mod tests {
         let seal = approved(Operation::Seal, &formerly);
         assert_eq!(nodes(&keks(&keyring, &seal, Selector::Sealing).expect("it is there")), ["cp-1"]);
         let unseal = approved(Operation::Unseal, &formerly);
-        let found = keks(&keyring, &unseal, opening(key(1).id())).expect("it is there");
+        let found = keks(&keyring, &unseal, opening(key(1).key().id)).expect("it is there");
         assert_eq!(nodes(&found), ["cp-1", "old-1", "old-2"]);
     }
 
@@ -264,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_key_that_changed_in_memory_gives_no_keks() {
-        let id = key(1).id();
+        let id = key(1).key().id;
         for (operation, selector) in [(Operation::Seal, Selector::Sealing), (Operation::Unseal, opening(id))] {
             let approved = approved(operation, &[]);
             for bit in 0..256 {
@@ -282,7 +338,7 @@ mod tests {
     fn nothing_secret_is_shown() {
         let keyring = Keyring::new(Box::new(key(0xAB)), vec![]);
         let unseal = approved(Operation::Unseal, &[]);
-        let keks = keks(&keyring, &unseal, opening(key(0xAB).id())).expect("it is there");
+        let keks = keks(&keyring, &unseal, opening(key(0xAB).key().id)).expect("it is there");
         let shown = format!("{keyring:?} {keks:?}");
         assert!(!shown.contains("171") && shown.matches("redacted").count() == 3, "{shown}");
     }

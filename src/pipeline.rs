@@ -139,6 +139,10 @@ impl Pipeline {
             .admission
             .admit(self.clock.now().moment, request, call.peer)
             .inspect_err(|why| self.gate.turned_away(*why, named.as_ref(), call.peer.address))?;
+        if let Ok(selector) = seal::select_key(admitted.request()) {
+            // A person takes longer than a passphrase that is stretched.
+            self.keyring.prepare(&admitted, &selector);
+        }
         let approved = self.gate.approve(admitted, &caller).await?;
         let basis = Basis::of(&approved);
         match self.perform(approved).await {
@@ -165,7 +169,7 @@ impl Pipeline {
 
     /// The only path to a key.
     async fn perform(&self, approved: Approved) -> Result<Outcome, Refusal> {
-        let selector = seal::select_key(&approved)?;
+        let selector = seal::select_key(approved.request())?;
         let keks = self.keyring.keks(&approved, &selector).await?;
         Ok(seal::perform(approved, keks)?)
     }

@@ -8,7 +8,7 @@ pub use envelope::Failed;
 
 use crate::approval::gate::Approved;
 use crate::key::{Keks, KeyId, Selector};
-use crate::request::{Fingerprint, NodeUuid, Payload, SealedBlob};
+use crate::request::{Fingerprint, NodeUuid, Payload, Request, SealedBlob};
 use crate::secret::Plaintext;
 
 /// What goes back to the node.
@@ -55,17 +55,14 @@ impl Outcome {
     }
 }
 
-/// Which key an approved call needs. Of a blob only the header is read.
+/// Which key a call needs. Of a blob only the header is read.
 ///
 /// # Errors
 /// The reason for the record when the blob is not one of ours.
-pub fn select_key(approved: &Approved) -> Result<Selector, Failed> {
-    match approved.request().payload() {
+pub fn select_key(request: &Request) -> Result<Selector, Failed> {
+    match request.payload() {
         Payload::Seal(_) => Ok(Selector::Sealing),
-        Payload::Unseal(blob) => {
-            let envelope = envelope::Envelope::parse(blob)?;
-            Ok(Selector::Opening { source: envelope.source(), key_id: envelope.key_id() })
-        }
+        Payload::Unseal(blob) => Ok(Selector::Opening(envelope::Envelope::parse(blob)?.key())),
     }
 }
 
@@ -108,7 +105,7 @@ pub fn perform(approved: Approved, keks: Keks) -> Result<Outcome, Failed> {
 mod tests {
     use super::*;
     use crate::clock::Moment;
-    use crate::key::{SourceNumber, danger_offline};
+    use crate::key::danger_offline;
     use crate::peer::admission::{Admission, UuidPolicy};
     use crate::peer::{Node, Peer};
     use crate::request::{Operation, Request};
@@ -147,7 +144,7 @@ mod tests {
         let (fingerprint, key_id) = (outcome.fingerprint(), outcome.key_id());
         let Answer::Sealed(blob) = outcome.into_answer() else { panic!("it was to be sealed") };
         assert_eq!(blob.fingerprint(), fingerprint);
-        assert_eq!(envelope::Envelope::parse(&blob).expect("a blob").key_id(), key_id);
+        assert_eq!(envelope::Envelope::parse(&blob).expect("a blob").key().id, key_id);
         blob
     }
 
@@ -211,8 +208,8 @@ mod tests {
     fn the_header_selects_the_key() {
         let cp_1 = node("cp-1");
         let blob = seal(&cp_1, "192.0.2.11");
-        let selected = |operation, data: &[u8]| select_key(&approved(&cp_1, "192.0.2.11", operation, data));
-        let sealed_under = Selector::Opening { source: SourceNumber::Credential, key_id: keks(&cp_1).own().key_id() };
+        let selected = |operation, data: &[u8]| select_key(approved(&cp_1, "192.0.2.11", operation, data).request());
+        let sealed_under = Selector::Opening(keks(&cp_1).own().key());
         assert_eq!(selected(Operation::Unseal, blob.as_bytes()), Ok(sealed_under));
         assert_eq!(selected(Operation::Seal, blob.as_bytes()), Ok(Selector::Sealing));
         assert_eq!(selected(Operation::Unseal, &[0; 60]), Err(Failed::Foreign));

@@ -43,6 +43,57 @@ impl Plaintext {
     }
 }
 
+/// What a person can type: 1 to 1,024 bytes of printable ASCII, the first and the last no blank.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Passphrase(Box<[u8]>);
+
+/// Longest passphrase, in bytes.
+pub const MAX_PASSPHRASE_LEN: usize = 1024;
+
+/// Why something is no passphrase. It says nothing about what stands in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAPassphrase {
+    /// A blank at the beginning or at the end is lost too easily.
+    #[error("a passphrase does not begin or end with a blank")]
+    Blank,
+    /// There is nothing.
+    #[error("the passphrase is empty")]
+    Empty,
+    /// There is a sign for which other keyboards and programs send other bytes, or a control character.
+    #[error("a passphrase is one line of printable ASCII: letters without accents, digits, punctuation, blanks")]
+    Unprintable,
+    /// It is longer than [`MAX_PASSPHRASE_LEN`].
+    #[error("a passphrase has at most {MAX_PASSPHRASE_LEN} bytes")]
+    TooLong,
+}
+
+impl Passphrase {
+    /// Takes over a line without its end, and wipes it also when it refuses it.
+    ///
+    /// # Errors
+    /// [`NotAPassphrase`]
+    pub fn new(line: Vec<u8>) -> Result<Self, NotAPassphrase> {
+        let line = Zeroizing::new(line);
+        if line.len() > MAX_PASSPHRASE_LEN {
+            return Err(NotAPassphrase::TooLong);
+        }
+        if !line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(NotAPassphrase::Unprintable);
+        }
+        match &**line {
+            [] => Err(NotAPassphrase::Empty),
+            [b' ', ..] | [.., b' '] => Err(NotAPassphrase::Blank),
+            passphrase => Ok(Self(passphrase.into())),
+        }
+    }
+
+    /// The secret bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A 256-bit key: one from a credential, or one derived from it.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct KeyBytes(Box<[u8; Self::LEN]>);
@@ -100,7 +151,7 @@ macro_rules! redacted {
         }
     )+};
 }
-redacted!(Plaintext, KeyBytes, SecretContents);
+redacted!(Plaintext, Passphrase, KeyBytes, SecretContents);
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn a_passphrase_is_one_line_that_everybody_types_alike() {
+        for good in ["x", "two words, and more", "~!", &"x".repeat(MAX_PASSPHRASE_LEN)] {
+            assert_eq!(Passphrase::new(good.into()).expect("a passphrase").expose(), good.as_bytes());
+        }
+        for (bad, why) in [
+            ("", NotAPassphrase::Empty),
+            (" ", NotAPassphrase::Blank),
+            (" x", NotAPassphrase::Blank),
+            ("x ", NotAPassphrase::Blank),
+            ("x\n", NotAPassphrase::Unprintable),
+            ("x\ty", NotAPassphrase::Unprintable),
+            ("x\u{7f}", NotAPassphrase::Unprintable),
+            ("\u{fc}ber", NotAPassphrase::Unprintable),
+            (&"x".repeat(MAX_PASSPHRASE_LEN + 1), NotAPassphrase::TooLong),
+        ] {
+            assert_eq!(Passphrase::new(bad.into()).map(|_| ()), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn debug_output_has_no_secret_in_it() {
         let secret = Plaintext::new(b"hunter2".to_vec()).expect("7 bytes are allowed");
         let key = KeyBytes::try_fill(|key| {
@@ -121,6 +192,10 @@ mod tests {
             Ok::<_, ()>(())
         })
         .expect("filling cannot fail");
-        assert_eq!(format!("{secret:?} {key:?}"), "Plaintext(redacted) KeyBytes(redacted)");
+        let passphrase = Passphrase::new(b"hunter2".to_vec()).expect("printable");
+        assert_eq!(
+            format!("{secret:?} {key:?} {passphrase:?}"),
+            "Plaintext(redacted) KeyBytes(redacted) Passphrase(redacted)"
+        );
     }
 }

@@ -1,16 +1,34 @@
 //! Opens every vector of docs/spec/sealed-blob.md. They were written by tests/vectors/generate.py, which shares no code
 //! with nightlatch.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use nightlatch::key::danger_offline;
+use nightlatch::key::stretching::{self, Stretching};
+use nightlatch::key::{Keks, danger_offline};
 use nightlatch::request::{NodeUuid, SealedBlob};
 use nightlatch::seal::envelope;
-use nightlatch::secret::KeyBytes;
+use nightlatch::secret::{KeyBytes, Passphrase};
+
+const NAMES: &[&str] = &[
+    "expect",
+    "why",
+    "key",
+    "passphrase",
+    "salt",
+    "memory",
+    "passes",
+    "lanes",
+    "node",
+    "address",
+    "secret",
+    "dek",
+    "nonce",
+    "blob",
+];
 
 struct Vector(BTreeMap<String, Vec<String>>);
 
@@ -19,15 +37,13 @@ impl Vector {
         let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (name, value) = line.split_once(':').expect("`name: value`");
-            assert!(
-                ["expect", "why", "key", "node", "address", "secret", "dek", "nonce", "blob"].contains(&name),
-                "unknown name {name}"
-            );
+            assert!(NAMES.contains(&name), "unknown name {name}");
             fields.entry(name.into()).or_default().push(value.trim().into());
         }
-        for name in ["expect", "why", "key", "blob"] {
+        for name in ["expect", "why", "blob"] {
             assert_eq!(fields.get(name).map(Vec::len), Some(1), "one line `{name}`");
         }
+        assert!(fields.contains_key("key") != fields.contains_key("passphrase"), "either a key or a passphrase");
         Self(fields)
     }
 
@@ -39,20 +55,37 @@ impl Vector {
         self.text(name).map(bytes)
     }
 
-    /// Opens the blob as its reader would, and tells the secret or the word for what failed.
-    fn open(&self) -> Result<Vec<u8>, &'static str> {
-        let key: [u8; 32] = self.bytes("key").expect("checked").try_into().expect("32 bytes");
+    fn number<T: TryFrom<u32>>(&self, name: &str) -> T {
+        let number: u32 = self.text(name).expect("a line").parse().expect("a number");
+        T::try_from(number).unwrap_or_else(|_| panic!("{name} is too large"))
+    }
+
+    fn keks(&self, nodes: &[NodeUuid]) -> Keks {
+        let Some(key) = self.bytes("key") else {
+            let passphrase = Passphrase::new(self.text("passphrase").expect("checked").into()).expect("a passphrase");
+            let salt = self.bytes("salt").expect("a line").try_into().expect("16 bytes");
+            let stretching = Stretching::new(salt, self.number("memory"), self.number("passes"), self.number("lanes"));
+            let stretching = stretching.expect("in range");
+            let id = stretching::key_id(&passphrase, &stretching).expect("memory");
+            return danger_offline::passphrase_keks(&passphrase, &stretching, id, &nodes[0], &nodes[1..])
+                .expect("memory");
+        };
         let key = KeyBytes::try_fill(|to| {
             to.copy_from_slice(&key);
             Ok::<_, ()>(())
         })
         .expect("cannot fail");
+        danger_offline::keks(&key, &nodes[0], &nodes[1..])
+    }
+
+    /// Opens the blob as its reader would, and tells the secret or the word for what failed.
+    fn open(&self) -> Result<Vec<u8>, &'static str> {
         let nodes: Vec<NodeUuid> =
             self.0["node"].iter().map(|claim| NodeUuid::parse(claim).expect("an identifier")).collect();
         let address = self.text("address").map(|address| address.parse::<IpAddr>().expect("an address"));
 
         let blob = SealedBlob::new(self.bytes("blob").expect("checked")).map_err(|_| "size")?;
-        let keks = danger_offline::keks(&key, &nodes[0], &nodes[1..]);
+        let keks = self.keks(&nodes);
         let opened = envelope::open(&keks, address, &blob).map_err(|failed| failed.reason())?;
         Ok(opened.plaintext.expose().to_vec())
     }
@@ -78,7 +111,7 @@ fn vectors() -> BTreeMap<String, Vector> {
 #[test]
 fn every_vector_ends_as_it_says() {
     let vectors = vectors();
-    assert!(vectors.len() >= 100, "only {} vectors were found", vectors.len());
+    assert!(vectors.len() >= 240, "only {} vectors were found", vectors.len());
     let mut wrong = vec![];
     for (name, vector) in &vectors {
         let expected = match vector.text("expect").expect("checked") {
@@ -104,7 +137,7 @@ fn every_failure_of_the_specification_has_a_vector() {
         .filter(|line| line.starts_with("| ") && line.contains('`'))
         .flat_map(|line| line.rsplit('|').nth(1).expect("a column").split('`').skip(1).step_by(2))
         .collect();
-    assert!(failures.len() >= 12, "{failures:?}");
+    assert!(failures.len() >= 14, "{failures:?}");
     for failure in failures {
         assert!(vectors.values().any(|vector| vector.text("expect") == Some(failure)), "no vector expects {failure}");
     }

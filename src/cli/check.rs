@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{Failure, exit, print_document};
-use crate::config::{self, Config, KeySource, People, Tls, Warning};
+use crate::config::{self, Config, KeySource, PassphraseOrigin, PassphraseSource, People, Tls, Warning};
 use crate::daemon::explain;
 
 /// Options of `nightlatch check`.
@@ -100,6 +100,7 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
         let place = match &key.source {
             KeySource::Credential(name) => format!("credential {name}"),
             KeySource::File(path) => format!("file {}", path.display()),
+            KeySource::Passphrase(passphrase) => passphrase_place(passphrase),
         };
         let use_ = if key.seals { "seals and opens" } else { "opens only" };
         line(&mut text, &format!("key           {}: {place}, {use_}", key.name));
@@ -147,6 +148,18 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
         warnings.iter().for_each(|warning| line(&mut text, &format!("  {warning}")));
     }
     text
+}
+
+fn passphrase_place(passphrase: &PassphraseSource) -> String {
+    let place = match &passphrase.origin {
+        PassphraseOrigin::AskedBySystemd(name) => format!("asked for by systemd as credential {name}"),
+        PassphraseOrigin::Credential(name) => format!("in credential {name}"),
+        PassphraseOrigin::File(path) => format!("in file {}", path.display()),
+        PassphraseOrigin::Terminal => "asked for at the terminal".to_owned(),
+    };
+    let id: String = passphrase.key_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let PassphraseSource { memory, passes, lanes, .. } = passphrase;
+    format!("passphrase {place}, key id {id}, Argon2id {memory} KiB, passes {passes}, lanes {lanes}")
 }
 
 /// The first few of `items`, and how many more there are.

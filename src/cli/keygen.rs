@@ -1,4 +1,6 @@
-//! `nightlatch keygen`: a new key, and a backup of it that was read back.
+//! `nightlatch keygen`: a new key or passphrase, and a backup of it that was read back.
+
+mod passphrase;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,14 +19,22 @@ use crate::secret::KeyBytes;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The new file for the key; it must not exist
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "passphrase")]
+    out: Option<PathBuf>,
     /// The new file for a backup of the key, in another directory, best on another disk or a USB stick
-    #[arg(long, value_name = "FILE", required_unless_present = "no_backup")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["no_backup", "passphrase"], requires = "out")]
     backup: Option<PathBuf>,
     /// Make no backup: when the key is lost, so is every disk that it sealed
     #[arg(long, conflicts_with = "backup")]
     no_backup: bool,
+    /// Make a passphrase instead, and print what belongs into the configuration; without --out it is shown once, at the
+    /// terminal
+    #[arg(long)]
+    passphrase: bool,
+    /// With --passphrase: take one that you type. Whoever has a disk can try guesses at it, as many as they like, with no
+    /// server and no approval
+    #[arg(long, requires = "passphrase")]
+    guessable: bool,
 }
 
 /// Makes a key, writes it and its backup, and reads both back. The key itself is never shown.
@@ -32,15 +42,22 @@ pub struct Args {
 /// # Errors
 /// What went wrong; then neither file is left behind.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let made = make(&args.out, args.backup.as_deref())?;
+    let Some(out) = args.out.as_deref().filter(|_| !args.passphrase) else {
+        return passphrase::run(&args);
+    };
+    let made = make(out, args.backup.as_deref())?;
+    say(&made.warnings, &report(out, args.backup.as_deref(), made.id));
+    Ok(())
+}
+
+/// Says what there is to say about a key that is made and safe. If nobody listens, that changes nothing.
+fn say(warned: &[String], report: &str) {
     let mut warnings = String::new();
-    for warning in &made.warnings {
+    for warning in warned {
         warnings.push_str(&format!("nightlatch: warning: {warning}\n"));
     }
-    // The key is made and safe. If nobody listens to what there is to say about it, that changes nothing.
     let _closed = io::stderr().write_all(warnings.as_bytes());
-    let _closed = io::stdout().write_all(report(&args, made.id).as_bytes());
-    Ok(())
+    let _closed = io::stdout().write_all(report.as_bytes());
 }
 
 /// A key that was written, and what its owner should know.
@@ -64,20 +81,28 @@ fn make(out: &Path, backup: Option<&Path>) -> Result<Made, Failure> {
         Some(backup) => warnings.extend(check_places(out, backup)?),
         None => warnings.push("there is no backup: when this key is lost, so is every disk that it sealed".into()),
     }
-    let key = KeyBytes::try_fill(|key| getrandom::fill(key))
-        .map_err(|error| Failure::new(exit::SOFTWARE, "the kernel gave no random numbers").because(&error))?;
+    let key = KeyBytes::try_fill(|key| getrandom::fill(key)).map_err(|error| no_random_numbers(&error))?;
+    warnings.extend(write_both(out, backup, key.expose())?);
+    Ok(Made { id: LocalKey::new(key).key().id, warnings })
+}
 
-    write(out, &key)?;
+fn no_random_numbers(error: &getrandom::Error) -> Failure {
+    Failure::new(exit::SOFTWARE, "the kernel gave no random numbers").because(error)
+}
+
+/// Writes a secret and its backup, or neither. Gives what its owner should know.
+fn write_both(out: &Path, backup: Option<&Path>, secret: &[u8]) -> Result<Option<String>, Failure> {
+    write(out, secret)?;
     if let Some(backup) = backup {
-        let mode = write(backup, &key).map_err(|failure| undo(out, failure))?;
+        let mode = write(backup, secret).map_err(|failure| undo(out, failure))?;
         if mode & 0o077 != 0 {
-            warnings.push(format!(
+            return Ok(Some(format!(
                 "others than you may read {} (mode {mode:04o}), as its file system keeps no permissions: lock it away",
                 backup.display()
-            ));
+            )));
         }
     }
-    Ok(Made { id: LocalKey::new(key).id(), warnings })
+    Ok(None)
 }
 
 /// A backup in the directory of the key is lost with it; one on the same file system probably is.
@@ -113,7 +138,7 @@ fn directory(file: &Path) -> Result<&Path, Failure> {
 /// Writes a new file, sees to it that it is on the disk, and reads it back. Returns its permission bits.
 ///
 /// What fails leaves no file behind.
-fn write(path: &Path, key: &KeyBytes) -> Result<u32, Failure> {
+fn write(path: &Path, secret: &[u8]) -> Result<u32, Failure> {
     let parent = directory(path)?;
     let file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
@@ -121,9 +146,9 @@ fn write(path: &Path, key: &KeyBytes) -> Result<u32, Failure> {
                 .hint("a key is never overwritten: name a new file"),
             _ => unusable(path, &error).hint("see that the directory exists and that you may write to it"),
         })?;
-    let written = store(&file, parent, key).and_then(|()| read_back(path));
+    let written = store(&file, parent, secret).and_then(|()| read_back(path, secret.len()));
     let failure = match written {
-        Ok((found, mode)) if found.as_slice().ct_eq(key.expose()).into() => return Ok(mode),
+        Ok((found, mode)) if found.as_slice().ct_eq(secret).into() => return Ok(mode),
         Ok(_) => Failure::new(exit::IO, format!("{} does not hold what was written to it", path.display()))
             .hint("the disk may be failing: use another one"),
         Err(error) => Failure::new(exit::IO, format!("cannot write {}", path.display())).because(&error),
@@ -131,8 +156,8 @@ fn write(path: &Path, key: &KeyBytes) -> Result<u32, Failure> {
     Err(undo(path, failure))
 }
 
-fn store(mut file: &File, parent: &Path, key: &KeyBytes) -> io::Result<()> {
-    file.write_all(key.expose())?;
+fn store(mut file: &File, parent: &Path, secret: &[u8]) -> io::Result<()> {
+    file.write_all(secret)?;
     file.sync_all()?;
     File::open(parent)?.sync_all()?;
     // So that it is the disk that is read back, where the file system allows it. Where it does not, it is memory.
@@ -140,11 +165,11 @@ fn store(mut file: &File, parent: &Path, key: &KeyBytes) -> io::Result<()> {
     Ok(())
 }
 
-fn read_back(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
+fn read_back(path: &Path, length: usize) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.mode() & 0o7777;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(KeyBytes::LEN + 1));
-    file.take(KeyBytes::LEN as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
+    file.take(length as u64 + 1).read_to_end(&mut bytes)?;
     Ok((bytes, mode))
 }
 
@@ -160,9 +185,9 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(exit::CANNOT_CREATE, format!("cannot create {}", path.display())).because(error)
 }
 
-fn report(args: &Args, id: KeyId) -> String {
-    let out = args.out.display();
-    let backup = match &args.backup {
+fn report(out: &Path, backup: Option<&Path>, id: KeyId) -> String {
+    let out = out.display();
+    let backup = match backup {
         Some(backup) => format!(
             "backup  {}, written and read back\n\n\
              next, for this host's service:\n  \
@@ -185,8 +210,12 @@ fn report(args: &Args, id: KeyId) -> String {
 mod tests {
     use super::*;
 
+    fn out_of(args: &Args) -> &Path {
+        args.out.as_deref().expect("given")
+    }
+
     fn generate(args: &Args) -> Result<Made, Failure> {
-        make(&args.out, args.backup.as_deref())
+        make(out_of(args), args.backup.as_deref())
     }
     use crate::credential;
 
@@ -205,7 +234,13 @@ mod tests {
 
         fn args(&self, out: &str, backup: Option<&str>) -> Args {
             let place = |name: &str| self.root.path().join(name);
-            Args { out: place(out), backup: backup.map(place), no_backup: backup.is_none() }
+            Args {
+                out: Some(place(out)),
+                backup: backup.map(place),
+                no_backup: backup.is_none(),
+                passphrase: false,
+                guessable: false,
+            }
         }
 
         fn files(&self) -> usize {
@@ -219,12 +254,12 @@ mod tests {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
         let made = generate(&args).expect("made");
-        let [key, copy] = [&args.out, args.backup.as_ref().expect("given")]
+        let [key, copy] = [out_of(&args), args.backup.as_deref().expect("given")]
             .map(|path| credential::from_file(path).expect("32 bytes, mode 0600"));
         assert_eq!(key.expose(), copy.expose());
         assert_ne!(key.expose(), &[0; 32]);
         assert_eq!(made.warnings.len(), 1, "both are on one file system: {:?}", made.warnings);
-        assert_eq!(LocalKey::new(key).id(), made.id);
+        assert_eq!(LocalKey::new(key).key().id, made.id);
     }
 
     #[test]
@@ -239,15 +274,15 @@ mod tests {
     fn nothing_is_overwritten() {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
-        std::fs::write(&args.out, "precious").expect("written");
+        std::fs::write(out_of(&args), "precious").expect("written");
         assert_eq!(generate(&args).expect_err("it exists").code(), exit::CANNOT_CREATE);
-        assert_eq!(std::fs::read(&args.out).expect("read"), b"precious");
+        assert_eq!(std::fs::read(out_of(&args)).expect("read"), b"precious");
         assert_eq!(places.files(), 1);
 
         let args = places.args("host/new", Some("stick/key"));
         std::fs::write(places.root.path().join("stick/key"), "precious").expect("written");
         assert_eq!(generate(&args).expect_err("the backup exists").code(), exit::CANNOT_CREATE);
-        assert!(!args.out.exists(), "a key without a backup is removed");
+        assert!(!out_of(&args).exists(), "a key without a backup is removed");
         assert_eq!(std::fs::read(places.root.path().join("stick/key")).expect("read"), b"precious");
     }
 
@@ -278,8 +313,8 @@ mod tests {
         let places = Places::new();
         let args = places.args("host/key", Some("stick/key"));
         let made = generate(&args).expect("made");
-        let said = format!("{}{:?}", report(&args, made.id), made);
-        let key = std::fs::read(&args.out).expect("read");
+        let said = format!("{}{:?}", report(out_of(&args), args.backup.as_deref(), made.id), made);
+        let key = std::fs::read(out_of(&args)).expect("read");
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(said.contains(&made.id.to_string()));
         for part in [&hex[..16], &hex[16..32], &hex[32..48], &hex[48..]] {

@@ -1,7 +1,9 @@
-//! `nightlatch recover`: a disk's passphrase from the key alone, when no server is there to ask.
+//! `nightlatch recover`: a disk's LUKS passphrase from the key, or from the passphrase that is one, alone, when no server is there to ask.
 //!
 //! Talos 1.11 and later can lock a volume to STATE (`lockToState`): its passphrase then ends in a salt, the 32 bytes that
 //! `encryption-salt.yaml` on STATE holds. (siderolabs/talos, internal/pkg/encryption/keys/salted.go)
+
+mod passphrase;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -14,18 +16,22 @@ use zeroize::Zeroizing;
 
 use super::{Failure, exit};
 use crate::credential;
-use crate::key::danger_offline;
+use crate::key::{Keks, KeyReference, Provenance, danger_offline};
 use crate::request::{MAX_BLOB_LEN, NodeUuid, SealedBlob};
-use crate::seal::{Failed, envelope};
+use crate::seal::Failed;
+use crate::seal::envelope::{self, Envelope};
 use crate::secret::{KeyBytes, Plaintext};
 
 /// Options of `nightlatch recover`.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("sealed").required(true).args(["blob", "token"]))]
 pub struct Args {
-    /// The file with the key, as `nightlatch keygen` wrote it
+    /// The file with the key, as `nightlatch keygen` wrote it; a blob that was sealed under a passphrase needs none
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// The file with the passphrase that the blob was sealed under; without it you are asked to type it
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    passphrase_file: Option<PathBuf>,
     /// The node's UUID; repeat it for UUIDs that the node had before
     #[arg(long, value_name = "UUID", required = true, value_parser = NodeUuid::parse)]
     node: Vec<NodeUuid>,
@@ -81,25 +87,42 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 fn recover(args: &Args) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let salt = args.salt.as_deref().map(|path| salt_in(&read(path, MAX_SALT_FILE_LEN)?)).transpose()?;
-    let key = credential::from_file_to_recover(&args.key).map_err(|error| no_key(&error))?;
+    let key = args.key.as_deref().map(credential::from_file_to_recover).transpose().map_err(|error| no_key(&error))?;
     let blob = match (&args.blob, &args.token) {
         (Some(path), _) => read(path, MAX_BLOB_LEN)?,
         (None, Some(path)) => blob_of_token(&read(path, MAX_TOKEN_LEN)?)?,
         (None, None) => return Err(Failure::usage("there is neither a blob nor a token")),
     };
     let blob = SealedBlob::new(blob).map_err(|error| Failure::new(exit::DATA, error.to_string()))?;
-    let plaintext = open(&key, args, &blob).map_err(|failed| explain(&failed, &key, args, &blob))?;
-    passphrase(&plaintext, salt.as_ref())
+    let keks = keks(key.as_ref(), args, &blob)?;
+    let opened = envelope::open(&keks, args.address, &blob).map_err(|failed| explain(&failed, &keks, args, &blob))?;
+    luks_passphrase(&opened.plaintext, salt.as_ref())
 }
 
-fn open(key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Result<Plaintext, Failed> {
-    let Some((node, formerly)) = args.node.split_first() else { return Err(Failed::KekCommitment) };
-    let keks = danger_offline::keks(key, node, formerly);
-    envelope::open(&keks, args.address, blob).map(|opened| opened.plaintext)
+fn keks(key: Option<&KeyBytes>, args: &Args, blob: &SealedBlob) -> Result<Keks, Failure> {
+    let Some((node, formerly)) = args.node.split_first() else {
+        return Err(Failure::usage("there is no UUID"));
+    };
+    let sealed_under = Envelope::parse(blob).map(|envelope| envelope.key());
+    match (key, sealed_under) {
+        (Some(_), Ok(KeyReference { provenance: Provenance::Passphrase(_), .. })) => {
+            Err(Failure::usage("the blob is sealed under a passphrase, and not under a key")
+                .hint("leave out --key: you are asked for the passphrase, or name its file with --passphrase-file"))
+        }
+        (Some(key), _) => Ok(danger_offline::keks(key, node, formerly)),
+        (None, Ok(KeyReference { provenance: Provenance::Passphrase(stretching), id })) => {
+            passphrase::keks(args.passphrase_file.as_deref(), &stretching, id, node, formerly)
+        }
+        (None, Ok(KeyReference { provenance: Provenance::Credential, id })) => {
+            Err(Failure::usage(format!("the blob is sealed under the key {id}, and not under a passphrase"))
+                .hint("add --key with the file that nightlatch keygen wrote, or its backup"))
+        }
+        (None, Err(failed)) => Err(explain_unread(&failed, blob)),
+    }
 }
 
 /// Talos takes the padded base64 of the secret for the passphrase, and the bytes of the salt after it.
-fn passphrase(plaintext: &Plaintext, salt: Option<&[u8; SALT_LEN]>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn luks_passphrase(plaintext: &Plaintext, salt: Option<&[u8; SALT_LEN]>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let salt = salt.map_or(&[][..], |salt| salt);
     let length = plaintext.expose().len().div_ceil(3) * 4;
     // All the room at once: a vector that grows would leave a copy behind that is not wiped.
@@ -198,181 +221,34 @@ fn no_key(error: &credential::Error) -> Failure {
 }
 
 /// Whoever has the key may know what is wrong.
-fn explain(failed: &Failed, key: &KeyBytes, args: &Args, blob: &SealedBlob) -> Failure {
+fn explain(failed: &Failed, keks: &Keks, args: &Args, blob: &SealedBlob) -> Failure {
     let failure = Failure::new(exit::DATA, "the blob does not open").because(failed);
     match failed {
         Failed::AddressMissing => failure.hint("add --address with the node's IP address when its disk was formatted"),
+        Failed::KekCommitment => failure.hint("add --node for every other UUID that the node may have had"),
+        Failed::UnknownKey(_) => {
+            let file = args.key.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            failure.hint(format!("{file} holds the key {}", keks.own().key_id()))
+        }
+        Failed::WrappedDek if args.address.is_some() => failure.hint("try other addresses that the node may have had"),
+        _ => explain_unread(failed, blob),
+    }
+}
+
+/// What can be said without any key.
+fn explain_unread(failed: &Failed, blob: &SealedBlob) -> Failure {
+    let failure = Failure::new(exit::DATA, "the blob does not open").because(failed);
+    match failed {
         Failed::Foreign if blob.as_bytes().starts_with(b"{") => failure.hint("it looks like a token: use --token"),
         // What the magic of a blob becomes in base64.
         Failed::Foreign if blob.as_bytes().starts_with(b"iU5MQVRDS") => {
             failure.hint("it looks like base64: decode it with base64 -d")
         }
         Failed::Foreign => failure.hint("see that it is the right file; another key server may have sealed it"),
-        Failed::KekCommitment => failure.hint("add --node for every other UUID that the node may have had"),
-        Failed::UnknownKey(_) => {
-            failure.hint(format!("{} holds the key {}", args.key.display(), danger_offline::key_id(key)))
-        }
         Failed::Version(_) | Failed::Source(_) | Failed::Flags(_) => failure.hint("use a newer nightlatch"),
-        Failed::WrappedDek if args.address.is_some() => failure.hint("try other addresses that the node may have had"),
         _ => failure.hint("export the token again; the LUKS2 header has a second copy"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::OpenOptionsExt;
-
-    use super::*;
-
-    const GOOD: &str = include_str!("../../tests/vectors/good.txt");
-    const BOUND: &str = include_str!("../../tests/vectors/good-bound-ipv4.txt");
-    const NODE: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
-    const OTHER: &str = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
-    /// `base64` of 80 81 … 9f.
-    const PASSPHRASE: &[u8] = b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=";
-
-    fn field(vector: &str, name: &str) -> Vec<u8> {
-        let digits = vector.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).expect("a field");
-        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
-        (0..digits.len()).step_by(2).map(byte).collect()
-    }
-
-    struct Files(tempfile::TempDir);
-
-    impl Files {
-        fn new() -> Self {
-            let files = Self(tempfile::tempdir().expect("a directory"));
-            files.write("key", &field(GOOD, "key"));
-            files
-        }
-
-        fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-            let path = self.0.path().join(name);
-            let mut options = File::options();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).expect("made");
-            file.write_all(bytes).expect("written");
-            path
-        }
-
-        fn args(&self, nodes: &[&str], blob: &[u8]) -> Args {
-            Args {
-                key: self.0.path().join("key"),
-                node: nodes.iter().map(|node| NodeUuid::parse(node).expect("an identifier")).collect(),
-                address: None,
-                blob: Some(self.write("blob", blob)),
-                token: None,
-                salt: None,
-            }
-        }
-
-        fn token_args(&self, token: &str) -> Args {
-            Args { blob: None, token: Some(self.write("token", token.as_bytes())), ..self.args(&[NODE], b"-") }
-        }
-    }
-
-    fn shown(args: &Args) -> String {
-        format!("{:?}", recover(args).expect_err("it does not open"))
-    }
-
-    #[test]
-    fn a_blob_gives_the_passphrase() {
-        let files = Files::new();
-        let blob = field(GOOD, "blob");
-        assert_eq!(**recover(&files.args(&[NODE], &blob)).expect("it opens"), *PASSPHRASE);
-        assert_eq!(**recover(&files.args(&[OTHER, NODE], &blob)).expect("it opens"), *PASSPHRASE);
-    }
-
-    #[test]
-    fn a_token_gives_the_passphrase() {
-        let files = Files::new();
-        let sealed = STANDARD.encode(field(GOOD, "blob"));
-        for token in [
-            format!(r#"{{"UserData":{{"sealedData":"{sealed}"}},"type":"sideroKMS","keyslots":[]}}"#),
-            format!("{{\n \"type\": \"sideroKMS\",\n \"userData\": {{ \"sealedData\": \"{sealed}\" }} }}\n"),
-        ] {
-            assert_eq!(**recover(&files.token_args(&token)).expect("it opens"), *PASSPHRASE, "{token}");
-        }
-    }
-
-    #[test]
-    fn a_salt_goes_after_the_passphrase() {
-        let files = Files::new();
-        let salt: Vec<u8> = (224..=255).collect();
-        let yaml: String = salt.iter().map(|byte| format!("    - {byte}\n")).collect();
-        for file in [
-            &salt[..],
-            format!("diskSalt:\n{yaml}").as_bytes(),
-            format!("diskSalt:\n{yaml}").replace("    ", "").as_bytes(),
-        ] {
-            let args = Args { salt: Some(files.write("salt", file)), ..files.args(&[NODE], &field(GOOD, "blob")) };
-            assert_eq!(**recover(&args).expect("it opens"), [PASSPHRASE, &salt].concat());
-        }
-    }
-
-    #[test]
-    fn what_is_no_salt_is_refused() {
-        let files = Files::new();
-        let list = |length| "- 1\n".repeat(length);
-        for file in [
-            String::new(),
-            "x".repeat(31),
-            "x".repeat(33),
-            list(32),
-            format!("diskSalt:\n{}", list(31)),
-            format!("diskSalt:\n{}", list(33)),
-            format!("diskSalt:\n{}- 256\n", list(31)),
-            format!("diskSalt:\n{}- -1\n", list(31)),
-            format!("diskSalt:\n{}other: 1\n", list(32)),
-            format!("nodeId:\n{}", list(32)),
-        ] {
-            let salt = Some(files.write("salt", file.as_bytes()));
-            let shown = shown(&Args { salt, ..files.args(&[NODE], &field(GOOD, "blob")) });
-            assert!(shown.contains("encryption-salt.yaml"), "{file:?}: {shown}");
-        }
-        let salt = Some(files.write("salt", &[b' '; 5000]));
-        assert!(shown(&Args { salt, ..files.args(&[NODE], b"-") }).contains("longer than 4096"));
-    }
-
-    #[test]
-    fn other_tokens_are_refused() {
-        let files = Files::new();
-        for (token, text) in [
-            (r#"{"type":"systemd-tpm2","keyslots":[]}"#, "no sealed data"),
-            (r#"{"type":"sideroKMS","keyslots":[]}"#, "no sealed data"),
-            (r#"{"type":"luks2-keyring","UserData":{"sealedData":""}}"#, "luks2-keyring"),
-            (r#"{"type":"sideroKMS","UserData":{"sealedData":"%%"}}"#, "not base64"),
-            (r#"{"type":"sideroKMS","UserData":{"sealedData":""}}"#, "1 to 1024"),
-            ("", "not a LUKS2 token"),
-            (&"[".repeat(16_000), "not a LUKS2 token"),
-            (&" ".repeat(17_000), "longer than 16384"),
-        ] {
-            assert!(shown(&files.token_args(token)).contains(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_bound_blob_asks_for_the_address() {
-        let files = Files::new();
-        let mut args = files.args(&[NODE], &field(BOUND, "blob"));
-        assert!(shown(&args).contains("add --address"));
-        args.address = Some("192.0.2.12".parse().expect("an address"));
-        assert!(shown(&args).contains("try other addresses"));
-        args.address = Some("::ffff:192.0.2.11".parse().expect("an address"));
-        assert_eq!(**recover(&args).expect("it opens"), *PASSPHRASE);
-    }
-
-    #[test]
-    fn what_does_not_open_says_what_to_do() {
-        let files = Files::new();
-        let blob = field(GOOD, "blob");
-        assert!(shown(&files.args(&[OTHER], &blob)).contains("add --node"));
-        assert!(shown(&files.args(&[NODE], STANDARD.encode(&blob).as_bytes())).contains("base64 -d"));
-        assert!(shown(&files.args(&[NODE], br#"{"type":"sideroKMS"}"#)).contains("use --token"));
-        assert!(shown(&files.args(&[NODE], &[0x5A; 60])).contains("another key server"));
-        assert!(shown(&files.args(&[NODE], &[0; 1025])).contains("longer than 1024"));
-        files.write("key", &[0x5A; 32]);
-        assert!(shown(&files.args(&[NODE], &blob)).contains("holds the key"));
-        files.write("key", &[0x5A; 33]);
-        assert!(shown(&files.args(&[NODE], &blob)).contains("newline"));
-    }
-}
+mod tests;

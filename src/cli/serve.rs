@@ -13,13 +13,14 @@ use super::{Failure, check, exit};
 use crate::audit;
 use crate::clock::HostClock;
 use crate::config::{self, Config, LogLevel, Tls};
-use crate::credential;
 use crate::credential::contents::ContentsError;
+use crate::credential::{self, terminal};
 use crate::daemon::certificate::CertificateError;
 use crate::daemon::notify::Manager;
 use crate::daemon::open::OpenError;
 use crate::daemon::reload::{Origin, load_again};
 use crate::daemon::{Order, ServeError, Server, SocketError, Sockets, Surroundings, limits, logging, memory, panics};
+use crate::key::passphrase::NotTaken;
 use crate::state;
 
 /// Answer nodes, and ask people first
@@ -146,6 +147,21 @@ fn open_failure(error: &OpenError) -> Failure {
         OpenError::Certificate(source) => (certificate_code(source), source.hint()),
         OpenError::Key { source, .. } => (key_code(source), source.hint()),
         OpenError::NoSealingKey => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
+        OpenError::Passphrase { source: NotTaken::OtherKeyId(_), .. } => {
+            let hint = "type it again: upper and lower case differ; salt, memory, passes and lanes must be those that \
+                        keygen --passphrase printed with the key id";
+            (exit::DATA, hint.to_owned())
+        }
+        OpenError::Passphrase { .. } => {
+            (exit::UNAVAILABLE, "give the service more memory: MemoryMax=, LimitMEMLOCK=".to_owned())
+        }
+        OpenError::Stretching { .. } => (exit::CONFIG, "correct memory, passes and lanes".to_owned()),
+        OpenError::Typed { source: terminal::Error::NotAPassphrase(_), .. } => {
+            (exit::DATA, "type the one that keygen --passphrase showed".to_owned())
+        }
+        OpenError::Typed { .. } => {
+            (exit::NO_INPUT, "start it at a terminal, or have systemd ask: ask = \"systemd\"".to_owned())
+        }
         OpenError::State { source, .. } => (state_code(source), source.hint().to_owned()),
     };
     Failure::new(code, error.to_string()).because(error).hint(hint)
@@ -164,9 +180,10 @@ pub(super) fn key_code(error: &credential::Error) -> u8 {
     match error {
         credential::Error::Missing { .. } | credential::Error::NoDirectory { .. } => exit::NO_INPUT,
         credential::Error::Name { .. } => exit::CONFIG,
-        credential::Error::NotAFile { .. } | credential::Error::Weak { .. } | credential::Error::WrongLength { .. } => {
-            exit::DATA
-        }
+        credential::Error::NotAFile { .. }
+        | credential::Error::NotAPassphrase { .. }
+        | credential::Error::Weak { .. }
+        | credential::Error::WrongLength { .. } => exit::DATA,
         credential::Error::TooOpen { .. } => exit::NO_PERMISSION,
         credential::Error::Unreadable { source, .. } => io_code(source),
     }

@@ -74,6 +74,12 @@ pub(super) struct KeyTable {
     pub(super) source: Option<Spanned<String>>,
     pub(super) credential: Option<Spanned<String>>,
     pub(super) file: Option<Spanned<PathBuf>>,
+    pub(super) ask: Option<Spanned<String>>,
+    pub(super) salt: Option<Spanned<String>>,
+    pub(super) key_id: Option<Spanned<String>>,
+    pub(super) memory: Option<Spanned<String>>,
+    pub(super) passes: Option<Spanned<i64>>,
+    pub(super) lanes: Option<Spanned<i64>>,
     pub(super) seals: Option<Spanned<bool>>,
 }
 

@@ -1,14 +1,18 @@
 //! The keys: where each one is, and which one seals.
 
+mod passphrase;
+
 use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 
+pub(super) use self::passphrase::refuse_idle_exit;
+pub use self::passphrase::{PassphraseOrigin, PassphraseSource};
 use super::file::KeyTable;
 use super::finding::Findings;
 use super::names::Names;
-use super::{Key, KeySource};
+use super::{Key, KeySource, Place};
 
 /// Checks the keys; on a mistake the list is shorter than what is written.
 pub(super) fn check(tables: Vec<Spanned<KeyTable>>, findings: &mut Findings<'_>) -> Vec<Key> {
@@ -46,18 +50,33 @@ pub(super) fn check(tables: Vec<Spanned<KeyTable>>, findings: &mut Findings<'_>)
 }
 
 fn source(span: &Range<usize>, table: KeyTable, findings: &mut Findings<'_>) -> Option<KeySource> {
-    if let Some(source) = table.source.filter(|source| source.get_ref() != "credential") {
-        let text = format!("the key source `{}` is not built yet", source.get_ref());
-        findings.problem(source.span(), text, "the only one for now is source = \"credential\"");
-        return None;
+    match table.source.as_ref().map(|source| source.get_ref().as_str()) {
+        None | Some("credential") => {
+            passphrase::refuse_settings_of_passphrases(&table, findings);
+            Some(match place(span, table, "nightlatch-key", findings)? {
+                Place::Credential(name) => KeySource::Credential(name),
+                Place::File(path) => KeySource::File(path),
+            })
+        }
+        Some("passphrase") => passphrase::check(span, table, findings),
+        Some(other) => {
+            let text = format!("the key source `{other}` is not built yet");
+            let at = table.source.as_ref().map(Spanned::span);
+            findings.problem(at, text, "write source = \"credential\" or source = \"passphrase\"");
+            None
+        }
     }
+}
+
+/// The one place that a key says; `example` is the usual name of such a credential.
+fn place(span: &Range<usize>, table: KeyTable, example: &str, findings: &mut Findings<'_>) -> Option<Place> {
     match (table.credential, table.file) {
         (Some(credential), None) => {
-            is_credential(&credential, findings).then(|| KeySource::Credential(credential.into_inner().into()))
+            is_credential(&credential, findings).then(|| Place::Credential(credential.into_inner().into()))
         }
-        (None, Some(file)) => is_absolute(&file, file.span(), findings).then(|| KeySource::File(file.into_inner())),
+        (None, Some(file)) => is_absolute(&file, file.span(), findings).then(|| Place::File(file.into_inner())),
         (None, None) => {
-            let hint = "add credential = \"nightlatch-key\", or file = \"/path\" for a start by hand";
+            let hint = format!("add credential = \"{example}\", or file = \"/path\" for a start by hand");
             findings.problem(span.clone(), "this [[key]] does not say where the key is", hint);
             None
         }

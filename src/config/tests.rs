@@ -266,6 +266,94 @@ fn a_key_is_in_one_place() {
     assert_refused(&format!("{MINIMAL}source = \"transit\""), &["the key source `transit` is not built yet"]);
 }
 
+const PASSPHRASE: &str = r#"
+[[key]]
+name = "typed"
+seals = false
+source = "passphrase"
+salt = "000102030405060708090a0B0C0D0E0F"
+key_id = "0011223344556677"
+"#;
+
+fn passphrase(lines: &str) -> String {
+    with("", &format!("seals = true\n{PASSPHRASE}{lines}"))
+}
+
+#[test]
+fn a_passphrase_says_where_it_comes_from_and_how_it_is_stretched() {
+    let source = |lines: &str| match config(&passphrase(lines)).keys.remove(1).source {
+        KeySource::Passphrase(source) => source,
+        other => panic!("{other:?}"),
+    };
+    let plain = source("credential = \"pass\"");
+    assert_eq!(plain.salt, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    assert_eq!(plain.key_id, [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]);
+    assert_eq!((plain.memory, plain.passes, plain.lanes), (65_536, 3, 1));
+    assert_eq!(plain.origin, PassphraseOrigin::Credential("pass".into()));
+    assert_eq!(source("ask = \"no\"\ncredential = \"pass\"").origin, plain.origin);
+    assert_eq!(source("file = \"/pass\"").origin, PassphraseOrigin::File("/pass".into()));
+    assert_eq!(source("ask = \"terminal\"").origin, PassphraseOrigin::Terminal);
+    let asked = source("ask = \"systemd\"\ncredential = \"pass\"");
+    assert_eq!(asked.origin, PassphraseOrigin::AskedBySystemd("pass".into()));
+    for (written, memory) in [("8KiB", 8), ("64MiB", 65_536), ("256 MiB", 262_144), ("1GiB", 1_048_576)] {
+        assert_eq!(source(&format!("file = \"/p\"\nmemory = \"{written}\"\npasses = 16")).memory, memory);
+    }
+    assert!(warnings(&passphrase("file = \"/p\"\nmemory = \"18MiB\"")).iter().any(|text| text.contains("19MiB")));
+}
+
+#[test]
+fn a_passphrase_without_its_settings_is_refused() {
+    let file = "file = \"/p\"\n";
+    for (lines, text) in [
+        (String::new(), "does not say where the key is"),
+        ("ask = \"systemd\"".into(), "does not say where the key is"),
+        (format!("{file}ask = \"systemd\""), "is in no file"),
+        (format!("{file}ask = \"terminal\""), "in no credential and in no file"),
+        (format!("{file}ask = \"phone\""), "no way to ask"),
+        (format!("{file}memory = \"64\""), "no amount of memory"),
+        (format!("{file}memory = \"7KiB\""), "no amount of memory"),
+        (format!("{file}memory = \"31KiB\"\nlanes = 4"), "no amount of memory"),
+        (format!("{file}memory = \"1025MiB\""), "no amount of memory"),
+        (format!("{file}memory = \"4294967295GiB\""), "no amount of memory"),
+        (format!("{file}memory = \"-1MiB\""), "no amount of memory"),
+        (format!("{file}passes = 0"), "passes is out of range"),
+        (format!("{file}passes = 17"), "passes is out of range"),
+        (format!("{file}lanes = -1"), "lanes is out of range"),
+        (format!("{file}lanes = 257"), "lanes is out of range"),
+    ] {
+        assert_refused(&passphrase(&lines), &[text]);
+    }
+    let full = passphrase(file);
+    assert_refused(&full.replace("salt", "#"), &["this passphrase has no salt"]);
+    assert_refused(&full.replace("key_id", "#"), &["this passphrase has no key_id"]);
+    assert_refused(&full.replace("0B0C", "0B0"), &["salt has 32 hexadecimal digits"]);
+    assert_refused(&full.replace("6677", "66+7"), &["key_id has 16 hexadecimal digits"]);
+    for line in
+        ["salt = \"00\"", "key_id = \"00\"", "memory = \"1GiB\"", "passes = 3", "lanes = 1", "ask = \"terminal\""]
+    {
+        assert_refused(&format!("{MINIMAL}{line}"), &["belongs to a key that is a passphrase"]);
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_a_passphrase_after_an_idle_exit() {
+    for (lines, refused) in [
+        ("ask = \"terminal\"", true),
+        ("ask = \"systemd\"\ncredential = \"pass\"", true),
+        ("credential = \"pass\"", false),
+        ("file = \"/pass\"", false),
+    ] {
+        let stays = passphrase(lines);
+        config(&stays);
+        let ends = format!("exit_after_idle = \"10m\"\n{stays}");
+        if refused {
+            assert_refused(&ends, &["would be asked for at each start"]);
+        } else {
+            config(&ends);
+        }
+    }
+}
+
 #[test]
 fn names_are_readable_and_unique() {
     assert_refused(&node(CP_1), &["a second [[node]] is called `cp-1`"]);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::Spanned;
 use uuid::Uuid;
 
@@ -28,23 +29,17 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
             path.into_inner()
         }
     };
-    let networks = file.networks.as_ref().map(|written| networks::parse_all(written.get_ref(), findings));
-    if file.networks.as_ref().is_none_or(|written| written.get_ref().is_empty()) {
-        findings.warning(file.networks.as_ref().map(Spanned::span), "no network is allowed: nobody is admitted");
-    }
-    let networks = networks.unwrap_or_default();
-    for everything in networks.iter().filter(|network| network.prefix_len() == 0) {
-        let written = file.networks.as_ref().map(Spanned::span);
-        findings.warning(written, format!("networks holds {everything}: every address there is may call"));
-    }
+    let networks = networks(file.networks, findings);
     let uuid_policy = UuidPolicy {
         kind: file.uuid_policy.map(Into::into).unwrap_or_default(),
         entropy_check: file.uuid_entropy_check.unwrap_or_default(),
     };
     let tls = tls::check(file.tls, findings);
+    let exit_at = file.exit_after_idle.as_ref().map(Spanned::span);
     let exit_after_idle = timings::exit_after_idle(file.exit_after_idle, findings);
     let listen = listen(file.listen, findings);
     let keys = keys::check(file.key, findings);
+    keys::refuse_idle_exit(&keys, exit_at, findings);
     let (approvers, approver_names) = people::approvers(file.approver, findings);
     let channels = people::channels(file.channel, &approvers, findings);
     let rules = Layer::check(file.rules, &approver_names, findings);
@@ -78,6 +73,20 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
             libraries: file.log.libraries.unwrap_or(Log::default().libraries),
         },
     })
+}
+
+/// The networks from which nodes may call, with a warning where nobody or everybody may.
+fn networks(written: Option<Spanned<Vec<Spanned<String>>>>, findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let at = written.as_ref().map(Spanned::span);
+    let written = written.map(Spanned::into_inner).unwrap_or_default();
+    if written.is_empty() {
+        findings.warning(at.clone(), "no network is allowed: nobody is admitted");
+    }
+    let networks = networks::parse_all(&written, findings);
+    for everything in networks.iter().filter(|network| network.prefix_len() == 0) {
+        findings.warning(at.clone(), format!("networks holds {everything}: every address there is may call"));
+    }
+    networks
 }
 
 fn installation(written: Option<Spanned<String>>, findings: &mut Findings<'_>) -> Option<Uuid> {

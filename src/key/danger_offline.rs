@@ -1,25 +1,52 @@
-//! KEKs without an approval, for whoever holds the key itself: `nightlatch recover`, and nothing else.
+//! KEKs without an approval, for whoever holds the key or the passphrase itself: `nightlatch recover`, and nothing else.
 //!
 //! The server has no door to this module; tests/layering.rs sees to it.
 
-use super::{Keks, KeyId, derivation};
-use crate::request::NodeUuid;
-use crate::secret::KeyBytes;
+use std::convert::Infallible;
 
-/// The id of `key`.
-#[must_use]
-pub fn key_id(key: &KeyBytes) -> KeyId {
-    derivation::key_id(key)
-}
+use super::stretching::{self, StretchError, Stretching};
+use super::{Keks, KeyId, KeyReference, Provenance, derivation};
+use crate::request::NodeUuid;
+use crate::secret::{KeyBytes, Passphrase};
 
 /// KEKs that `kek` derives, which may err.
 #[cfg(test)]
-pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Keks {
-    Keks::danger_without_approval(node, &[], derivation::key_id(key), kek)
+pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, mut kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Keks {
+    let key = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(key) };
+    let Ok(keks) = Keks::danger_without_approval(node, &[], key, |node| Ok::<_, Infallible>(kek(node)));
+    keks
 }
 
 /// The KEKs of `node`, and of the identifiers that it had before, under `key`.
 #[must_use]
 pub fn keks(key: &KeyBytes, node: &NodeUuid, formerly: &[NodeUuid]) -> Keks {
-    Keks::danger_without_approval(node, formerly, derivation::key_id(key), |node| derivation::kek(key, node))
+    let reference = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(key) };
+    let kek = |node: &NodeUuid| Ok::<_, Infallible>(derivation::kek(key, node));
+    let Ok(keks) = Keks::danger_without_approval(node, formerly, reference, kek);
+    keks
+}
+
+/// The same under `passphrase`, whose id under `stretching` is `id`. Takes Argon2id once for each identifier.
+///
+/// # Errors
+/// [`StretchError`]
+pub fn passphrase_keks(
+    passphrase: &Passphrase,
+    stretching: &Stretching,
+    id: KeyId,
+    node: &NodeUuid,
+    formerly: &[NodeUuid],
+) -> Result<Keks, StretchError> {
+    let reference = KeyReference { provenance: Provenance::Passphrase(*stretching), id };
+    let mut last: Option<(NodeUuid, KeyBytes)> = None;
+    Keks::danger_without_approval(node, formerly, reference, |node| {
+        // The node's own is asked for twice.
+        let key = match last.take() {
+            Some((known, key)) if known == *node => key,
+            _ => stretching::node_key(passphrase, stretching, node)?,
+        };
+        let kek = stretching::kek(&key, node);
+        last = Some((node.clone(), key));
+        Ok(kek)
+    })
 }

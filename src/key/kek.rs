@@ -1,6 +1,6 @@
 //! The only file that can make a [`Kek`], and it asks for an approval, but for the one door of `danger_offline`.
 
-use super::KeyId;
+use super::{KeyId, KeyReference};
 use crate::approval::gate::Approved;
 use crate::peer::Node;
 use crate::request::{NodeUuid, Operation};
@@ -9,7 +9,7 @@ use crate::secret::KeyBytes;
 /// The key encryption key of one node under one key. It is wiped when it is dropped.
 #[derive(Debug)]
 pub struct Kek {
-    key_id: KeyId,
+    key: KeyReference,
     node: NodeUuid,
     secret: KeyBytes,
 }
@@ -18,7 +18,13 @@ impl Kek {
     /// The id of the key that it was derived from.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        self.key_id
+        self.key.id
+    }
+
+    /// What a blob that is sealed with it says about that key.
+    #[must_use]
+    pub fn key(&self) -> KeyReference {
+        self.key
     }
 
     /// The node whose it is.
@@ -43,32 +49,33 @@ pub struct Keks {
 impl Keks {
     /// Derives what `approved` allows and nothing else: the KEK of its node and, to unseal, those of the node's former
     /// identifiers.
-    pub(super) fn derive(approved: &Approved, key_id: KeyId, mut kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Self {
-        let former: &[NodeUuid] = match approved.request().operation() {
-            Operation::Seal => &[],
-            Operation::Unseal => &approved.node().formerly,
-        };
-        Self::for_nodes(&approved.node().uuid, former, key_id, &mut kek)
+    pub(super) fn derive<E>(
+        approved: &Approved,
+        key: KeyReference,
+        mut kek: impl FnMut(&NodeUuid) -> Result<KeyBytes, E>,
+    ) -> Result<Self, E> {
+        let former = former(approved.request().operation(), approved.node());
+        Self::for_nodes(&approved.node().uuid, former, key, &mut kek)
     }
 
     /// Derives for anybody who has the key. For [`danger_offline`](super::danger_offline).
-    pub(super) fn danger_without_approval(
+    pub(super) fn danger_without_approval<E>(
         own: &NodeUuid,
         former: &[NodeUuid],
-        key_id: KeyId,
-        mut kek: impl FnMut(&NodeUuid) -> KeyBytes,
-    ) -> Self {
-        Self::for_nodes(own, former, key_id, &mut kek)
+        key: KeyReference,
+        mut kek: impl FnMut(&NodeUuid) -> Result<KeyBytes, E>,
+    ) -> Result<Self, E> {
+        Self::for_nodes(own, former, key, &mut kek)
     }
 
-    fn for_nodes(
+    fn for_nodes<E>(
         own: &NodeUuid,
         former: &[NodeUuid],
-        key_id: KeyId,
-        kek: &mut dyn FnMut(&NodeUuid) -> KeyBytes,
-    ) -> Self {
-        let mut of = |node: &NodeUuid| Kek { key_id, node: node.clone(), secret: kek(node) };
-        Self { own: of(own), own_anew: of(own), former: former.iter().map(of).collect() }
+        key: KeyReference,
+        kek: &mut dyn FnMut(&NodeUuid) -> Result<KeyBytes, E>,
+    ) -> Result<Self, E> {
+        let mut of = |node: &NodeUuid| Ok(Kek { key, node: node.clone(), secret: kek(node)? });
+        Ok(Self { own: of(own)?, own_anew: of(own)?, former: former.iter().map(of).collect::<Result<_, E>>()? })
     }
 
     /// The node's own, the only one that seals.
@@ -91,5 +98,13 @@ impl Keks {
     /// Whether they were derived for `node`.
     pub(crate) fn are_for(&self, node: &Node) -> bool {
         self.own.node == node.uuid
+    }
+}
+
+/// The former identifiers of `node` that matter to an operation: they only open.
+pub(super) fn former(operation: Operation, node: &Node) -> &[NodeUuid] {
+    match operation {
+        Operation::Seal => &[],
+        Operation::Unseal => &node.formerly,
     }
 }

@@ -1,6 +1,6 @@
 //! A key that this process holds: 32 bytes from a credential.
 
-use super::{Keks, KeyId, PendingKeks, Source, SourceNumber, Unavailable, derivation};
+use super::{Keks, KeyId, KeyReference, PendingKeks, Provenance, Source, Unavailable, derivation};
 use crate::approval::gate::Approved;
 use crate::secret::KeyBytes;
 
@@ -23,19 +23,15 @@ impl LocalKey {
 }
 
 impl Source for LocalKey {
-    fn number(&self) -> SourceNumber {
-        SourceNumber::Credential
-    }
-
-    fn id(&self) -> KeyId {
-        self.id
+    fn key(&self) -> KeyReference {
+        KeyReference { provenance: Provenance::Credential, id: self.id }
     }
 
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a> {
         Box::pin(async move {
-            let keks = Keks::derive(approved, self.id, |node| derivation::kek(&self.key, node));
+            let keks = Keks::derive(approved, self.key(), |node| Ok(derivation::kek(&self.key, node)));
             // Last, so that a key which changed while they were derived is noticed as well.
-            if derivation::key_id(&self.key) == self.id { Ok(keks) } else { Err(Unavailable::Damaged(self.id)) }
+            if derivation::key_id(&self.key) == self.id { keks } else { Err(Unavailable::Damaged(self.id)) }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The bytes of a sealed blob, as docs/spec/sealed-blob.md says.
 
+mod layout;
+
 use std::net::IpAddr;
 
 use chacha20poly1305::aead::inout::InOutBuf;
@@ -7,29 +9,16 @@ use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag, XChaCha20Poly1
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use self::layout::{COMMITMENT_LEN, Layout, TAG_LEN, WRAP_NONCE_LEN, WRAPPED_DEK_LEN};
 use crate::key::derivation::{self, PROTOCOL, length_prefixed};
-use crate::key::{Kek, Keks, KeyId, SourceNumber};
+use crate::key::stretching::Stretching;
+use crate::key::{Kek, Keks, KeyId, KeyReference, Provenance, SourceNumber};
 use crate::request::{BlobLength, NodeUuid, SealedBlob};
-use crate::secret::{KeyBytes, MAX_PLAINTEXT_LEN, Plaintext};
+use crate::secret::{KeyBytes, Plaintext};
 
 const MAGIC: &[u8; 7] = b"\x89NLATCH";
 const VERSION: u8 = 1;
 const FLAG_ADDRESS_BOUND: u8 = 0x01;
-
-const WRAP_NONCE_LEN: usize = 24;
-const COMMITMENT_LEN: usize = 32;
-const TAG_LEN: usize = 16;
-const WRAPPED_DEK_LEN: usize = KeyBytes::LEN + TAG_LEN;
-
-/// Where the wrapped DEK begins; what is before it is its associated data.
-const WRAPPED_DEK_AT: usize = 10 + KeyId::LEN + WRAP_NONCE_LEN + COMMITMENT_LEN;
-/// Where the data begins; what is before it is its associated data.
-const DATA_AT: usize = WRAPPED_DEK_AT + WRAPPED_DEK_LEN + COMMITMENT_LEN;
-const MIN_LEN: usize = DATA_AT + 1 + TAG_LEN;
-const MAX_LEN: usize = DATA_AT + MAX_PLAINTEXT_LEN + TAG_LEN;
-
-const _: () = assert!(WRAPPED_DEK_AT == 74 && DATA_AT == 154 && MIN_LEN == 171 && MAX_LEN == 682);
-const _: () = assert!(DATA_AT + 32 + TAG_LEN <= 256, "a disk key's blob must stay small");
 
 /// Why a blob does not open, or a secret cannot be sealed. For the record: a peer must not be told which it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +45,7 @@ pub enum Failed {
     #[error("the blob was sealed for another node, or its header is damaged")]
     KekCommitment,
     /// It is shorter or longer than any blob can be.
-    #[error("a blob has {MIN_LEN} to {MAX_LEN} bytes, this one has {0}")]
+    #[error("the blob is too short or too long for its kind: {0} bytes")]
     Length(usize),
     /// What was just sealed does not open again.
     #[error("the new blob does not open again")]
@@ -64,6 +53,12 @@ pub enum Failed {
     /// The KEKs were derived for another call than the one that is to be answered.
     #[error("the KEKs are those of another call")]
     OtherCall,
+    /// It names the key with a salt or parameters that are not those of that key.
+    #[error("the blob names the key {0} with a salt or parameters that are not those of that key")]
+    OtherParameters(KeyId),
+    /// It wants a passphrase stretched with parameters that no reader accepts.
+    #[error("the parameters of Argon2id in the blob are out of range")]
+    Parameters,
     /// The kernel gave no random numbers.
     #[error("the kernel gave no random numbers")]
     Random(#[source] getrandom::Error),
@@ -96,6 +91,8 @@ impl Failed {
             Self::Length(_) => "length",
             Self::NotReopened => "not-reopened",
             Self::OtherCall => "other-call",
+            Self::OtherParameters(_) => "other-parameters",
+            Self::Parameters => "parameters",
             Self::Random(_) => "random",
             Self::Source(_) => "source",
             Self::UnknownKey(_) => "unknown-key",
@@ -109,9 +106,8 @@ impl Failed {
 #[derive(Debug)]
 pub struct Envelope<'a> {
     bytes: &'a [u8],
-    source: SourceNumber,
     flags: u8,
-    key_id: KeyId,
+    key: KeyReference,
     wrap_nonce: &'a [u8; WRAP_NONCE_LEN],
     kek_commitment: &'a [u8; COMMITMENT_LEN],
     wrapped_dek: &'a [u8; WRAPPED_DEK_LEN],
@@ -120,10 +116,11 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes the layout of a blob apart: steps 2 to 6 of "Open" in the specification.
+    /// Takes the layout of a blob apart: steps 2 to 7 of "Open" in the specification.
     ///
     /// # Errors
-    /// [`Failed::Foreign`], [`Failed::Version`], [`Failed::Source`], [`Failed::Flags`] or [`Failed::Length`].
+    /// [`Failed::Foreign`], [`Failed::Version`], [`Failed::Source`], [`Failed::Flags`], [`Failed::Length`] or
+    /// [`Failed::Parameters`].
     pub fn parse(blob: &'a SealedBlob) -> Result<Self, Failed> {
         let bytes = blob.as_bytes();
         let length = || Failed::Length(bytes.len());
@@ -138,28 +135,31 @@ impl<'a> Envelope<'a> {
         if flags & !FLAG_ADDRESS_BOUND != 0 {
             return Err(Failed::Flags(flags));
         }
-        if !(MIN_LEN..=MAX_LEN).contains(&bytes.len()) {
+        let layout = Layout::of(source);
+        if !(layout.min_len..=layout.max_len).contains(&bytes.len()) {
             return Err(length());
         }
         let (&key_id, rest) = rest.split_first_chunk().ok_or_else(length)?;
+        let (provenance, rest) = match source {
+            SourceNumber::Credential => (Provenance::Credential, rest),
+            SourceNumber::Passphrase => {
+                let (stretching, rest) = rest.split_first_chunk().ok_or_else(length)?;
+                let stretching = Stretching::from_bytes(stretching).map_err(|_| Failed::Parameters)?;
+                (Provenance::Passphrase(stretching), rest)
+            }
+        };
         let (wrap_nonce, rest) = rest.split_first_chunk().ok_or_else(length)?;
         let (kek_commitment, rest) = rest.split_first_chunk().ok_or_else(length)?;
         let (wrapped_dek, rest) = rest.split_first_chunk().ok_or_else(length)?;
         let (dek_commitment, data) = rest.split_first_chunk().ok_or_else(length)?;
-        let key_id = KeyId::from_bytes(key_id);
-        Ok(Self { bytes, source, flags, key_id, wrap_nonce, kek_commitment, wrapped_dek, dek_commitment, data })
-    }
-
-    /// Where it claims that its KEK comes from.
-    #[must_use]
-    pub fn source(&self) -> SourceNumber {
-        self.source
+        let key = KeyReference { provenance, id: KeyId::from_bytes(key_id) };
+        Ok(Self { bytes, flags, key, wrap_nonce, kek_commitment, wrapped_dek, dek_commitment, data })
     }
 
     /// The key that it claims to be sealed under.
     #[must_use]
-    pub fn key_id(&self) -> KeyId {
-        self.key_id
+    pub fn key(&self) -> KeyReference {
+        self.key
     }
 
     /// Whether it claims to be bound to an address.
@@ -168,9 +168,10 @@ impl<'a> Envelope<'a> {
         self.flags & FLAG_ADDRESS_BOUND != 0
     }
 
-    /// Steps 9 to 12, with the KEK whose commitment it is.
+    /// Steps 11 to 14, with the KEK whose commitment it is.
     fn open(&self, kek: &Kek, address: Option<IpAddr>) -> Result<Plaintext, Failed> {
         let context = context(kek.node(), address);
+        let Layout { wrapped_dek_at, data_at, .. } = Layout::of(self.key.number());
         let associated = |end| [&context, self.bytes.get(..end).unwrap_or(self.bytes)].concat();
 
         let (sealed_dek, tag) = self.wrapped_dek.split_last_chunk::<TAG_LEN>().ok_or(Failed::WrappedDek)?;
@@ -179,7 +180,7 @@ impl<'a> Envelope<'a> {
             XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
                 .decrypt_inout_detached(
                     &XNonce::from(*self.wrap_nonce),
-                    &associated(WRAPPED_DEK_AT),
+                    &associated(wrapped_dek_at),
                     InOutBuf::from(dek.as_mut_slice()),
                     &Tag::from(*tag),
                 )
@@ -193,7 +194,7 @@ impl<'a> Envelope<'a> {
         ChaCha20Poly1305::new(dek_encryption_key(&dek).expose().into())
             .decrypt_inout_detached(
                 &SINGLE_USE_NONCE.into(),
-                &associated(DATA_AT),
+                &associated(data_at),
                 InOutBuf::from(secret.as_mut_slice()),
                 &Tag::from(*tag),
             )
@@ -225,9 +226,11 @@ fn open_with<'a>(
     blob: &SealedBlob,
 ) -> Result<Opened<'a>, Failed> {
     let envelope = Envelope::parse(blob)?;
-    let mut keks = keks.filter(|kek| kek.key_id() == envelope.key_id).peekable();
-    if keks.peek().is_none() {
-        return Err(Failed::UnknownKey(envelope.key_id));
+    let mut keks = keks.filter(|kek| kek.key().names_the_same(&envelope.key)).peekable();
+    match keks.peek() {
+        None => return Err(Failed::UnknownKey(envelope.key.id)),
+        Some(kek) if kek.key() != envelope.key => return Err(Failed::OtherParameters(envelope.key.id)),
+        Some(_) => {}
     }
     let address = match (envelope.is_address_bound(), address) {
         (false, _) => None,
@@ -285,10 +288,14 @@ fn seal_with(
     let context = context(kek.node(), address);
     let flags = if address.is_some() { FLAG_ADDRESS_BOUND } else { 0 };
     // All the room at once: a vector that grows would leave copies behind that are not wiped.
-    let mut blob = Vec::with_capacity(MAX_LEN);
+    let mut blob = Vec::with_capacity(Layout::of(kek.key().number()).max_len);
     blob.extend_from_slice(MAGIC);
-    blob.extend_from_slice(&[VERSION, SourceNumber::Credential.as_byte(), flags]);
+    blob.extend_from_slice(&[VERSION, kek.key().number().as_byte(), flags]);
     blob.extend_from_slice(kek.key_id().as_bytes());
+    match kek.key().provenance {
+        Provenance::Credential => {}
+        Provenance::Passphrase(stretching) => blob.extend_from_slice(&stretching.to_bytes()),
+    }
     blob.extend_from_slice(wrap_nonce);
     blob.extend_from_slice(&kek_commitment(kek));
 

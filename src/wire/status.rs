@@ -32,11 +32,13 @@ pub fn of(refusal: &Refusal) -> Status {
         Refusal::NotApproved(NotApproved::NoRandomness | NotApproved::Unrecorded(_)) | Refusal::Unrecorded(_) => {
             (Code::Unavailable, "this cannot be recorded now, try again later")
         }
-        Refusal::NoKey(key::Unavailable::Damaged(_))
+        Refusal::NoKey(
+            key::Unavailable::Damaged(_) | key::Unavailable::NotDerived(_) | key::Unavailable::Stretching(..),
+        )
         | Refusal::Failed(Failed::Encryption | Failed::NotReopened | Failed::OtherCall | Failed::Random(_)) => {
             (Code::Unavailable, "this cannot be sealed or opened now, try again later")
         }
-        Refusal::NoKey(key::Unavailable::UnknownKey(_)) | Refusal::Failed(_) => {
+        Refusal::NoKey(key::Unavailable::OtherParameters(_) | key::Unavailable::UnknownKey(_)) | Refusal::Failed(_) => {
             (Code::InvalidArgument, "this sealed blob cannot be opened")
         }
     };
@@ -72,14 +74,19 @@ pub fn broken(panic: &tokio::task::JoinError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::stretching::StretchError;
     use crate::key::{KeyId, Unavailable};
 
     #[test]
     fn a_node_asks_again_for_what_the_server_cannot_do_now() {
         let id = KeyId::from_bytes([7; KeyId::LEN]);
-        for (unavailable, code) in
-            [(Unavailable::Damaged(id), Code::Unavailable), (Unavailable::UnknownKey(id), Code::InvalidArgument)]
-        {
+        for (unavailable, code) in [
+            (Unavailable::Damaged(id), Code::Unavailable),
+            (Unavailable::NotDerived(id), Code::Unavailable),
+            (Unavailable::Stretching(id, StretchError::Memory(8)), Code::Unavailable),
+            (Unavailable::OtherParameters(id), Code::InvalidArgument),
+            (Unavailable::UnknownKey(id), Code::InvalidArgument),
+        ] {
             let status = of(&Refusal::NoKey(unavailable));
             assert_eq!(status.code(), code);
             assert!(!status.message().contains(&id.to_string()), "{}", status.message());

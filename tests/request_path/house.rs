@@ -11,8 +11,10 @@ use hyper_util::rt::TokioIo;
 use nightlatch::clock::{Clock, Moment, Now, WallTime};
 use nightlatch::config::Config;
 use nightlatch::daemon::Server;
+use nightlatch::key::stretching::{self, Stretching};
 use nightlatch::listen::Connection;
 use nightlatch::peer::{Peer, UnixPeer};
+use nightlatch::secret::Passphrase;
 use nightlatch::state::Store;
 use nightlatch_approval_api::v1::approvals_client::ApprovalsClient;
 use tokio::io::DuplexStream;
@@ -57,16 +59,44 @@ pub const ROAMER: &str = "c232ab00-9414-41ec-b3c8-9f6bdeced846";
 pub const ALICE: u32 = 1000;
 pub const MALLORY: u32 = 1666;
 
+/// A key in a file, which every house has.
+pub const FIRST: &str = r#"
+[[key]]
+name = "first"
+file = "{directory}/key"
+"#;
+
+/// What the file `passphrase` of every house holds.
+const PASSPHRASE: &[u8] = b"h3kqt-0w8zn-5m2xr-vb7cy";
+
+/// A passphrase in a file, which every house has. It is stretched as little as can be.
+pub fn passphrase() -> String {
+    let stretching = Stretching::new([0xA5; 16], 8, 1, 1).expect("in range");
+    let passphrase = Passphrase::new(PASSPHRASE.to_vec()).expect("printable");
+    let id = stretching::key_id(&passphrase, &stretching).expect("memory");
+    format!(
+        r#"
+[[key]]
+name = "typed"
+source = "passphrase"
+file = "{{directory}}/passphrase"
+salt = "{}"
+key_id = "{id}"
+memory = "8KiB"
+passes = 1
+"#,
+        "a5".repeat(16)
+    )
+}
+
 /// The house of these tests: a control plane at two addresses and an IPv6 network, a worker, and a node that lists no
-/// addresses. `{rules}` is replaced by each test.
+/// addresses. `{keys}` and `{rules}` are replaced by each test.
 const CONFIG: &str = r#"
 installation = "0c7a2c8e-5d7e-4a9e-9b57-6f0f5b1f7a11"
 state_directory = "{directory}/state"
 networks = ["192.0.2.0/24", "2001:db8::/32"]
 tls = "off"
-[[key]]
-name = "first"
-file = "{directory}/key"
+{keys}
 [rules]
 {rules}
 [[node]]
@@ -94,6 +124,7 @@ people = "uid"
 
 /// The server, and everything one needs to knock at it.
 pub struct House {
+    keys: String,
     directory: tempfile::TempDir,
     talos: mpsc::Sender<std::io::Result<Connection<DuplexStream, Peer>>>,
     channel: mpsc::Sender<std::io::Result<Connection<DuplexStream, UnixPeer>>>,
@@ -132,20 +163,33 @@ impl House {
 
     /// Opens the house with these `[rules]`, or further tables.
     pub fn with_rules(rules: &str) -> Self {
+        Self::with_keys(FIRST, rules)
+    }
+
+    /// Opens the house with these `[[key]]` tables and `[rules]`, or further tables.
+    pub fn with_keys(keys: &str, rules: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut key = fs::OpenOptions::new();
-        key.write(true).create_new(true).mode(0o600);
-        let mut key = key.open(directory.path().join("key")).expect("a key file");
-        key.write_all(&(0..32).collect::<Vec<u8>>()).expect("a key");
-        let config = Self::config(&directory, rules);
+        for (name, bytes) in [("key", &(0..32).collect::<Vec<u8>>()[..]), ("passphrase", PASSPHRASE)] {
+            let mut file = fs::OpenOptions::new();
+            file.write(true).create_new(true).mode(0o600);
+            let mut file = file.open(directory.path().join(name)).expect("a file");
+            file.write_all(bytes).expect("written");
+        }
+        let config = Self::config(&directory, keys, rules);
         drop(Store::create(&config.state_directory, config.installation).expect("a state"));
         let clock = Arc::new(PausedClock::new());
         let server = Server::open(&config, clock).unwrap_or_else(|error| panic!("{error:?}"));
-        Self::start(directory, server)
+        Self::start(keys, directory, server)
     }
 
     /// Ends the server at once, as a crash would, and starts it again on what is on the disk.
     pub async fn crash_and_restart(self, rules: &str) -> Self {
+        let keys = self.keys.clone();
+        self.crash_and_restart_with_keys(&keys, rules).await
+    }
+
+    /// The same, with these keys from now on.
+    pub async fn crash_and_restart_with_keys(self, keys: &str, rules: &str) -> Self {
         self.cables.cut();
         for task in self.tasks {
             task.abort();
@@ -153,25 +197,25 @@ impl House {
         }
         let Self { directory, talos, channel, .. } = self;
         drop((talos, channel));
-        let config = Self::config(&directory, rules);
+        let config = Self::config(&directory, keys, rules);
         // The tasks of its connections end when they read that the cable is cut.
         let clock = Arc::new(PausedClock::new());
         for _ in 0..1_000 {
             if let Ok(server) = Server::open(&config, Arc::clone(&clock) as Arc<dyn Clock>) {
-                return Self::start(directory, server);
+                return Self::start(keys, directory, server);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         panic!("the ended server holds on to its state");
     }
 
-    fn config(directory: &tempfile::TempDir, rules: &str) -> Config {
+    fn config(directory: &tempfile::TempDir, keys: &str, rules: &str) -> Config {
         let directory = directory.path().to_str().expect("a path in UTF-8");
-        let text = CONFIG.replace("{directory}", directory).replace("{rules}", rules);
+        let text = CONFIG.replace("{keys}", keys).replace("{directory}", directory).replace("{rules}", rules);
         Config::parse(&text, "nightlatch.toml").unwrap_or_else(|error| panic!("{error}")).0
     }
 
-    fn start(directory: tempfile::TempDir, server: Server) -> Self {
+    fn start(keys: &str, directory: tempfile::TempDir, server: Server) -> Self {
         let (talos, talos_incoming) = mpsc::channel(64);
         let (channel, channel_incoming) = mpsc::channel(8);
         let calls = TaskTracker::new();
@@ -196,7 +240,7 @@ impl House {
                 }
             }),
         ];
-        Self { directory, talos, channel, tasks, calls, cables: Cables::default() }
+        Self { keys: keys.to_owned(), directory, talos, channel, tasks, calls, cables: Cables::default() }
     }
 
     /// How a peer at `address` reaches the server.

@@ -13,5 +13,6 @@ mod house;
 mod limits;
 mod node;
 mod panics;
+mod passphrase;
 mod people;
 mod schedules;

@@ -19,7 +19,7 @@ use nightlatch::audit::record::{Detail, Stopped};
 use nightlatch::clock::{Clock, Now};
 use nightlatch::credential;
 use nightlatch::key::local::LocalKey;
-use nightlatch::key::{KeyId, Keyring, PendingKeks, Source, SourceNumber};
+use nightlatch::key::{KeyReference, Keyring, PendingKeks, Source};
 use nightlatch::listen::Connection;
 use nightlatch::peer::admission::{Admission, UuidPolicy};
 use nightlatch::peer::standing::Standing;
@@ -84,12 +84,8 @@ impl Records for FragileRecords {
 struct FragileKey(LocalKey, Fuse);
 
 impl Source for FragileKey {
-    fn number(&self) -> SourceNumber {
-        self.0.number()
-    }
-
-    fn id(&self) -> KeyId {
-        self.0.id()
+    fn key(&self) -> KeyReference {
+        self.0.key()
     }
 
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a> {

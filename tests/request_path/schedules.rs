@@ -16,7 +16,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Blobs for `volumes` volumes of a node, made under one approval as at its installation.
-async fn install(house: &House, uuid: &str, addresses: &[&str], volumes: u8) -> Vec<Vec<u8>> {
+pub async fn install(house: &House, uuid: &str, addresses: &[&str], volumes: u8) -> Vec<Vec<u8>> {
     let node = Node::new(house, uuid, Version::V1_13, addresses);
     let mut alice = house.person(ALICE).await;
     alice.listen().await.expect("alice may listen");

@@ -40,9 +40,10 @@ fn nothing_secret_is_said_or_kept() {
     trial.recover(&secret, &blob);
     trial.look();
     trial.stop();
+    let typed = under_a_passphrase(&mut trial);
 
     let mut search = Search::default();
-    for key in ["trial/nightlatch.key", "keys/second"] {
+    for key in ["trial/nightlatch.key", "keys/second", "keys/passphrase"] {
         search.add(key, &trial.read(key));
     }
     search.add("secret", &secret);
@@ -51,6 +52,9 @@ fn nothing_secret_is_said_or_kept() {
     search.add("passphrase of the private key", &trial.certificate.passphrase);
     // What stands before is the header: magic, version and key id are in every log.
     search.add("blob", &blob[18..]);
+    search.add("secret under a passphrase", &typed[0]);
+    // What stands before is the header, with salt and parameters.
+    search.add("blob under a passphrase", &typed[1][40..]);
     for (number, input) in inputs.iter().enumerate() {
         search.add(&format!("bad input {number}"), input);
     }
@@ -58,6 +62,7 @@ fn nothing_secret_is_said_or_kept() {
     for (name, part) in [
         ("server.stderr", "TRACE"),
         ("server.stderr", "decided upon suite"),
+        ("server-2.stderr", "TRACE"),
         ("watch.stdout", "cp-1"),
         ("watch--json.stdout", "release"),
         ("trial/state/audit.log", "released"),
@@ -66,7 +71,7 @@ fn nothing_secret_is_said_or_kept() {
         let text = said.iter().find(|(said, _)| said == name).map(|(_, text)| String::from_utf8_lossy(text));
         assert!(text.is_some_and(|text| text.contains(part)), "{name} is not what it should be");
     }
-    assert!(said.len() > 60, "{} texts: most of it is missing", said.len());
+    assert!(said.len() > 80, "{} texts: most of it is missing", said.len());
     let found: Vec<String> = said
         .iter()
         .flat_map(|(name, text)| search.find(text).into_iter().map(move |what| format!("{name}: {what}")))
@@ -77,6 +82,30 @@ fn nothing_secret_is_said_or_kept() {
 /// What stands between the first and the last line.
 fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// The same with a passphrase. Gives the secret and the blob.
+fn under_a_passphrase(trial: &mut Trial) -> [Vec<u8>; 2] {
+    let secret = trial::random(32);
+    trial.seal_under_a_passphrase();
+    trial.start();
+    let sealed = trial.approve(&["seal", "--wait", "60s"], CP_1, &secret);
+    assert!(sealed.succeeded(), "{}", sealed.stderr());
+    let blob = sealed.stdout.clone();
+    assert_eq!(blob[8], 2, "sealed under the passphrase");
+    let opened = trial.call(&["unseal"], CP_1, &blob);
+    assert!(opened.stdout == secret, "the blob gives something else: {}", opened.stderr());
+    // With another salt, and for another node.
+    let mut salted = blob.clone();
+    salted[24] ^= 1;
+    assert_eq!(trial.approve(&["unseal", "--wait", "60s"], CP_1, &salted).code(), Some(65));
+    // It was denied before.
+    trial.approvals(&["unblock", "worker-2"]);
+    assert_eq!(trial.approve(&["unseal", "--wait", "60s"], WORKER_2, &blob).code(), Some(65));
+    trial.look();
+    trial.recover_from_the_passphrase(&secret, &blob);
+    trial.stop();
+    [secret, blob]
 }
 
 /// Calls that get nothing, each with data of its own that must not be repeated. Gives that data.

@@ -77,6 +77,7 @@ pub struct Trial {
     watchers: Vec<Running>,
     said: Vec<(String, Vec<u8>)>,
     files: usize,
+    starts: usize,
 }
 
 /// Random bytes, so that no form of them stands anywhere by accident.
@@ -113,6 +114,7 @@ impl Trial {
             watchers: vec![],
             said: vec![],
             files: 0,
+            starts: 0,
         };
         let [made, key, backup, second] =
             ["trial", "backup/first", "backup/second", "keys/second"].map(|name| trial.path(name));
@@ -149,7 +151,7 @@ impl Trial {
             ("root.pem", root.as_bytes()),
             ("chain.pem", chain.as_bytes()),
             ("key.pem", key.as_bytes()),
-            ("passphrase", passphrase),
+            ("key-passphrase", passphrase),
         ];
         for (name, bytes) in files {
             let path = self.directory.path().join("keys").join(name);
@@ -159,7 +161,7 @@ impl Trial {
         let configuration = self.path("trial/nightlatch.toml");
         let made = self.text("trial/nightlatch.toml");
         assert!(made.contains("\ntls = \"off\"\n"), "{made}");
-        let places = ["chain.pem", "key.pem", "passphrase"].map(|name| self.path(&format!("keys/{name}")));
+        let places = ["chain.pem", "key.pem", "key-passphrase"].map(|name| self.path(&format!("keys/{name}")));
         let more = format!(
             "\n[log]\nlibraries = \"trace\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nkey_passphrase_file = \"{}\"\n\
              names = [\"127.0.0.1\"]\n",
@@ -170,13 +172,16 @@ impl Trial {
 
     pub fn start(&mut self) {
         let configuration = self.path("trial/nightlatch.toml");
-        let log = self.directory.path().join("server");
+        self.starts += 1;
+        let run = if self.starts == 1 { String::new() } else { format!("-{}", self.starts) };
+        let [serving, told] = ["server", "server.stderr"].map(|name| name.replace("server", &format!("server{run}")));
+        let log = self.directory.path().join(serving);
         let mut serve = nightlatch();
         serve.args(["serve", "--log-level", "trace", "--listen", "127.0.0.1:0", "--config", &configuration]);
         let mut server = Running::start(&mut serve, &log);
         self.address = poll("the server listens", || {
-            assert!(server.child.try_wait().expect("our child").is_none(), "{}", self.text("server.stderr"));
-            let text = self.text("server.stderr");
+            assert!(server.child.try_wait().expect("our child").is_none(), "{}", self.text(&told));
+            let text = self.text(&told);
             // The address ends with the line; a colour may follow the field's name.
             let line = text.lines().find(|line| line.contains("listening") && line.contains("127.0.0.1:"))?;
             let (_, port) = line.rsplit_once("127.0.0.1:")?;
@@ -185,13 +190,14 @@ impl Trial {
         });
         self.server = Some(server);
         for more in [&[][..], &["--json"]] {
-            let log = self.directory.path().join(format!("watch{}", more.concat()));
+            let log = self.directory.path().join(format!("watch{}{run}", more.concat()));
             let mut watch = nightlatch();
             watch.args(["approvals", "watch", "--config", &configuration]).args(more);
             self.watchers.push(Running::start(&mut watch, &log));
         }
         poll("somebody watches", || {
-            (!self.text("watch.stdout").is_empty() && !self.text("watch--json.stdout").is_empty()).then_some(())
+            let logs = ["watch", "watch--json"].map(|name| self.text(&format!("{name}{run}.stdout")));
+            logs.iter().all(|log| !log.is_empty()).then_some(())
         });
     }
 
@@ -261,6 +267,50 @@ impl Trial {
             ["--key", &key, "--node", CP_1, "--token", &kind],
             ["--key", &key, "--node", CP_1, "--token", &number],
             ["--key", &key, "--node", CP_1, "--token", &bare],
+        ] {
+            let said = self.run(&[&["recover"], arguments.as_slice()].concat(), b"");
+            assert!(!said.succeeded() && said.stdout.is_empty(), "{arguments:?}: {}", said.stderr());
+        }
+    }
+
+    /// Makes a passphrase, and has it seal from the next start on.
+    pub fn seal_under_a_passphrase(&mut self) {
+        let out = self.path("keys/passphrase");
+        let said = self.run(&["keygen", "--passphrase", "--out", &out], b"");
+        assert!(said.succeeded(), "{}", said.stderr());
+        let printed = String::from_utf8(said.stdout).expect("text");
+        let table = printed.split_once("[[key]]").expect("a table").1.split_once("\n\n").expect("its end").0;
+        let table = table.replace("credential = \"nightlatch-passphrase\"", &format!("file = \"{out}\""));
+        let path = self.path("trial/nightlatch.toml");
+        let text = fs::read_to_string(&path).expect("made");
+        let text = text.replacen("[[key]]", &format!("[[key]]{table}\nseals = true\n\n[[key]]\nseals = false"), 1);
+        fs::write(&path, text).expect("written");
+        // What somebody mistyped, or put into the wrong file, is as secret.
+        let mistyped = [&self.read("keys/passphrase")[..22], b"#\n"].concat();
+        for wrong in [mistyped, [&self.read("keys/passphrase")[..], b"\xc3\xa4\n"].concat(), random(32)] {
+            let right = self.read("keys/passphrase");
+            fs::write(&out, wrong).expect("written");
+            let said = self.run(&["serve", "--log-level", "trace", "--config", &path, "--listen", "127.0.0.1:0"], b"");
+            assert_eq!(said.code(), Some(65), "{}", said.stderr());
+            fs::write(&out, right).expect("written");
+        }
+    }
+
+    /// Opens a blob with the passphrase and without the server, and fails to in several ways.
+    pub fn recover_from_the_passphrase(&mut self, secret: &[u8], blob: &[u8]) {
+        let [right, key] = ["keys/passphrase", "trial/nightlatch.key"].map(|name| self.path(name));
+        let mistyped = [&self.read("keys/passphrase")[..22], b"#\n"].concat();
+        let [blob, mistyped] = [blob, &mistyped].map(|bytes| self.file(bytes));
+        let good = self.run(&["recover", "--passphrase-file", &right, "--node", CP_1, "--blob", &blob], b"");
+        assert!(good.stdout == STANDARD.encode(secret).as_bytes(), "another passphrase: {}", good.stderr());
+        for arguments in [
+            ["--passphrase-file", &mistyped, "--node", CP_1, "--blob", &blob],
+            ["--passphrase-file", &right, "--node", WORKER_2, "--blob", &blob],
+            ["--passphrase-file", &blob, "--node", CP_1, "--blob", &blob],
+            ["--passphrase-file", &right, "--node", CP_1, "--blob", &right],
+            ["--passphrase-file", &right, "--node", CP_1, "--token", &right],
+            ["--key", &right, "--node", CP_1, "--blob", &blob],
+            ["--key", &key, "--node", CP_1, "--blob", &blob],
         ] {
             let said = self.run(&[&["recover"], arguments.as_slice()].concat(), b"");
             assert!(!said.succeeded() && said.stdout.is_empty(), "{arguments:?}: {}", said.stderr());

@@ -1,6 +1,8 @@
 # A nightlatch server on loopback for the scripts beside this file, which source it: nodes cp-1 and worker-2, rule "ask",
 # and the user who runs the script as the one approver.
 #
+# The key is a file, or with key_source=passphrase what keygen --passphrase makes.
+#
 # Sets: $nightlatch (the program), $directory (emptied and removed at the end), $address (of the server).
 # shellcheck shell=bash
 
@@ -32,17 +34,22 @@ initialised() {
 server_create() {
     "$nightlatch" init --directory "$directory/init" --no-backup >"$directory/init.log" 2>&1 || fail "init: $(cat "$directory/init.log")"
     mkdir -m 0700 "$directory/keys" "$directory/backup"
-    "$nightlatch" keygen --out "$directory/keys/first" --backup "$directory/backup/first" >"$directory/keygen.log" 2>&1 ||
-        fail "keygen: $(cat "$directory/keygen.log")"
+    local keygen=() key
+    [[ ${key_source:-credential} == credential ]] || keygen=(--passphrase)
+    "$nightlatch" keygen "${keygen[@]}" --out "$directory/keys/first" --backup "$directory/backup/first" \
+        >"$directory/keygen.log" 2>&1 || fail "keygen: $(cat "$directory/keygen.log")"
+    if [[ ${key_source:-credential} == passphrase ]]; then
+        key=$(sed -n '/^\[\[key\]\]/,/^credential/p' "$directory/keygen.log" | sed "s|^credential.*|file = \"$directory/keys/first\"|")
+    else
+        key=$(printf '[[key]]\nname = "first"\nfile = "%s"' "$directory/keys/first")
+    fi
     cat >"$directory/nightlatch.toml" <<END
 installation = "$(initialised installation)"
 state_directory = "$(initialised state_directory)"
 networks = ["127.0.0.0/8"]
 tls = "off"
 
-[[key]]
-name = "first"
-file = "$directory/keys/first"
+$key
 
 [[node]]
 uuid = "$cp_1"

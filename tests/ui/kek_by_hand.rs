@@ -1,6 +1,6 @@
 //! A key from somewhere else is no key of a node.
 
-use nightlatch::key::{Kek, KeyId};
+use nightlatch::key::{Kek, KeyId, KeyReference};
 use nightlatch::request::NodeUuid;
 use nightlatch::secret::KeyBytes;
 
@@ -9,6 +9,6 @@ pub fn key_id(kek: &Kek) -> KeyId {
 }
 
 #[cfg(skipped)]
-pub fn made(key_id: KeyId, node: NodeUuid, secret: KeyBytes) -> Kek {
-    Kek { key_id, node, secret } //~ E0451
+pub fn made(key: KeyReference, node: NodeUuid, secret: KeyBytes) -> Kek {
+    Kek { key, node, secret } //~ E0451
 }

@@ -1,8 +1,9 @@
 //! No other module derives the key of a node.
 
-use nightlatch::key::{Keks, KeyId};
+use nightlatch::key::stretching::Stretching;
+use nightlatch::key::{Keks, KeyId, KeyReference};
 use nightlatch::request::NodeUuid;
-use nightlatch::secret::KeyBytes;
+use nightlatch::secret::{KeyBytes, Passphrase};
 
 pub fn named(keks: &Keks) -> (KeyId, &NodeUuid) {
     (keks.own().key_id(), keks.own().node())
@@ -14,8 +15,16 @@ pub fn derived(key: &KeyBytes, node: &NodeUuid) -> KeyBytes {
 }
 
 #[cfg(skipped)]
-pub fn collected(node: &NodeUuid, key_id: KeyId, kek: impl Fn(&NodeUuid) -> KeyBytes) -> Keks {
-    Keks::danger_without_approval(node, &[], key_id, kek) //~ E0624
+type Derive = fn(&NodeUuid) -> Result<KeyBytes, ()>;
+
+#[cfg(skipped)]
+pub fn collected(node: &NodeUuid, key: KeyReference, kek: Derive) -> Result<Keks, ()> {
+    Keks::danger_without_approval(node, &[], key, kek) //~ E0624
+}
+
+#[cfg(skipped)]
+pub fn stretched(passphrase: &Passphrase, stretching: &Stretching, node: &NodeUuid) {
+    drop(nightlatch::key::stretching::node_key(passphrase, stretching, node)); //~ E0603
 }
 
 #[cfg(skipped)]

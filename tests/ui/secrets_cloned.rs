@@ -1,7 +1,7 @@
 //! There is one of each secret.
 
 use nightlatch::key::Keks;
-use nightlatch::secret::{KeyBytes, Plaintext};
+use nightlatch::secret::{KeyBytes, Passphrase, Plaintext};
 
 pub fn moved(key: KeyBytes) -> KeyBytes {
     let moved = key;
@@ -11,8 +11,9 @@ pub fn moved(key: KeyBytes) -> KeyBytes {
 }
 
 #[cfg(skipped)]
-pub fn cloned(key: &KeyBytes, plaintext: &Plaintext, keks: &Keks) {
+pub fn cloned(key: &KeyBytes, plaintext: &Plaintext, passphrase: &Passphrase, keks: &Keks) {
     drop(KeyBytes::clone(key)); //~ E0277
     drop(Plaintext::clone(plaintext)); //~ E0277
+    drop(Passphrase::clone(passphrase)); //~ E0277
     drop(Keks::clone(keks)); //~ E0277
 }

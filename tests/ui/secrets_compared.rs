@@ -1,6 +1,6 @@
 //! Secrets are not compared: that would take as long as they agree.
 
-use nightlatch::secret::{KeyBytes, Plaintext};
+use nightlatch::secret::{KeyBytes, Passphrase, Plaintext};
 
 pub fn lengths(one: &Plaintext, other: &Plaintext) -> bool {
     one.expose().len() == other.expose().len()
@@ -8,6 +8,11 @@ pub fn lengths(one: &Plaintext, other: &Plaintext) -> bool {
 
 #[cfg(skipped)]
 pub fn compared(one: Plaintext, other: Plaintext) -> bool {
+    one == other //~ E0369
+}
+
+#[cfg(skipped)]
+pub fn guessed(one: Passphrase, other: Passphrase) -> bool {
     one == other //~ E0369
 }
 

@@ -2,7 +2,7 @@
 
 use nightlatch::clock::WallTime;
 use nightlatch::key::Keks;
-use nightlatch::secret::{KeyBytes, Plaintext};
+use nightlatch::secret::{KeyBytes, Passphrase, Plaintext};
 use serde::Serialize;
 
 pub fn is_serialised<T: Serialize>(_: &T) {}
@@ -12,8 +12,9 @@ pub fn times(at: &WallTime) {
 }
 
 #[cfg(skipped)]
-pub fn secrets(plaintext: &Plaintext, key: &KeyBytes, keks: &Keks) {
+pub fn secrets(plaintext: &Plaintext, key: &KeyBytes, passphrase: &Passphrase, keks: &Keks) {
     is_serialised(plaintext); //~ E0277
     is_serialised(key); //~ E0277
+    is_serialised(passphrase); //~ E0277
     is_serialised(keks); //~ E0277
 }

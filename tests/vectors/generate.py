@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Writes the vectors of docs/spec/sealed-blob.md from that page alone, without any code of nightlatch.
 
-Needs `cryptography` (HKDF, ChaCha20-Poly1305) and `pynacl` (XChaCha20-Poly1305). The tests read the files and do not run this.
+Needs `cryptography` (HKDF, ChaCha20-Poly1305), `pynacl` (XChaCha20-Poly1305) and `argon2-cffi` (Argon2id). The tests read the
+files and do not run this.
 """
 
 import pathlib
 import re
 import struct
+from functools import cache
 from ipaddress import ip_address
 
+from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -28,10 +31,21 @@ SECRET = bytes(range(0x80, 0xA0))
 CP_1 = "4c4c4544-0042-3510-8051-b4c04f4e3632"
 WORKER_2 = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21"
 
-# Where each field begins.
+PASSPHRASE = "h3kqt-0w8zn-5m2xr-vb7cy"
+SALT = bytes(range(0xE0, 0xF0))
+# Memory in KiB, passes, lanes. Small ones: no vector is there to be guessed.
+SMALL = (32, 1, 1)
+DEFAULTS = (65_536, 3, 1)
+
+# Where each field begins: source 1, and source 2.
 FIELDS = {
     "magic": 0, "version": 7, "source": 8, "flags": 9, "key-id": 10, "wrap-nonce": 18, "kek-commitment": 42,
     "wrapped-dek": 74, "wrapped-dek-tag": 106, "dek-commitment": 122, "data": 154, "data-tag": 186, "end": 202,
+}
+PASSPHRASE_FIELDS = {
+    "source": 8, "flags": 9, "key-id": 10, "memory": 18, "passes": 22, "lanes": 23, "salt": 24, "wrap-nonce": 40,
+    "kek-commitment": 64, "wrapped-dek": 96, "wrapped-dek-tag": 128, "dek-commitment": 144, "data": 176, "data-tag": 208,
+    "end": 224,
 }
 
 
@@ -72,6 +86,23 @@ def kek(key, node, protocol=PROTOCOL):
     return hkdf(key, lp(b"nightlatch credential 1: KEK") + lp(protocol) + lp(canonical(node)))
 
 
+@cache
+def argon2id(passphrase, salt, parameters):
+    memory, passes, lanes = parameters
+    return hash_secret_raw(passphrase.encode(), salt, passes, memory, lanes, 32, Type.ID, 0x13)
+
+
+def passphrase_key_id(passphrase, salt, parameters):
+    label = lp(b"nightlatch passphrase 1: key id")
+    return hkdf(argon2id(passphrase, label + salt, parameters), label, 8)
+
+
+def passphrase_kek(passphrase, salt, parameters, node, protocol=PROTOCOL):
+    whose = lp(protocol) + lp(canonical(node))
+    node_key = argon2id(passphrase, lp(b"nightlatch passphrase 1: node key") + salt + whose, parameters)
+    return hkdf(node_key, lp(b"nightlatch passphrase 1: KEK") + whose)
+
+
 def encryption_key(key, which):
     return hkdf(key, lp(b"nightlatch sealed blob 1: " + which + b" encryption key"))
 
@@ -82,11 +113,28 @@ def commitment(key, which):
 
 def seal(secret=SECRET, key=KEY, node=CP_1, address=None, dek=DEK, nonce=NONCE, protocol=PROTOCOL, **forged):
     """Seals; `forged` replaces fields, as somebody who has the key could."""
+    return sealed_under(kek(key, node, protocol), 1, key_id(key), b"", secret, node, address, dek, nonce, protocol, **forged)
+
+
+def stretched(parameters, salt):
+    memory, passes, lanes = parameters
+    return struct.pack(">IBB", memory, passes, lanes) + salt
+
+
+def seal_stretched(secret=SECRET, passphrase=PASSPHRASE, salt=SALT, parameters=SMALL, node=CP_1, address=None, dek=DEK,
+                   nonce=NONCE, protocol=PROTOCOL, **forged):
+    """Seals under a passphrase. What `forged` says of salt and parameters stands in the blob and is not what was used."""
+    node_kek = passphrase_kek(passphrase, salt, parameters, node, protocol)
+    header = forged.get("stretched", stretched(parameters, salt))
+    name = passphrase_key_id(passphrase, salt, parameters)
+    return sealed_under(node_kek, 2, name, header, secret, node, address, dek, nonce, protocol, **forged)
+
+
+def sealed_under(node_kek, number, name, header, secret, node, address, dek, nonce, protocol, **forged):
     bound = context(node, address, protocol)
-    node_kek = kek(key, node, protocol)
-    blob = forged.get("magic", MAGIC) + bytes([forged.get("version", 1), forged.get("source", 1)])
+    blob = forged.get("magic", MAGIC) + bytes([forged.get("version", 1), forged.get("source", number)])
     blob += bytes([forged.get("flags", 0 if address is None else 1)])
-    blob += forged.get("key_id", key_id(key)) + nonce
+    blob += forged.get("key_id", name) + header + nonce
     blob += forged.get("kek_commitment", commitment(node_kek, b"KEK"))
     wrapped = xchacha_encrypt(dek, bound + blob, nonce, encryption_key(node_kek, b"KEK"))
     blob += forged.get("wrapped_dek", wrapped)
@@ -268,7 +316,8 @@ def vectors():
            {"blob": seal(dek_commitment=bytes(32))})
     for version in (0, 2, 0xFF):
         yield (f"version-{version}", "version", "all is authentic, but the version is not known", {"blob": seal(version=version)})
-    for source in (0, 2, 0xFF):
+    yield ("source-2", "parameters", "all is authentic, but it says that its key is from a passphrase", {"blob": seal(source=2)})
+    for source in (0, 3, 0xFF):
         yield (f"source-{source}", "source", "all is authentic, but the source is not known", {"blob": seal(source=source)})
     for flags in (0x02, 0x80, 0x03):
         yield (f"flags-{flags:02x}", "flags", "all is authentic, but a flag is not known", {"blob": seal(flags=flags)})
@@ -317,15 +366,123 @@ def vectors():
     yield "foreign-magic-60", "length", "60 bytes whose nonce happens to begin like ours", {"blob": good[:10] + SECRET + nonce[:2] + tag}
 
 
+def passphrase_vectors():
+    """Yields (name, expect, why, fields) of source 2."""
+    good = seal_stretched()
+    sealing = {"dek": DEK, "nonce": NONCE}
+
+    def reader(passphrase=PASSPHRASE, salt=SALT, parameters=SMALL):
+        memory, passes, lanes = parameters
+        return {"key": None, "passphrase": passphrase, "salt": salt, "memory": memory, "passes": passes, "lanes": lanes}
+
+    def case(name, expect, why, blob, own=None, **fields):
+        return f"passphrase-{name}", expect, why, {**(own or reader()), **fields, "blob": blob}
+
+    def opened(name, why, blob, secret=SECRET, **fields):
+        return case(name, "success", why, blob, secret=secret, **sealing, **fields)
+
+    yield opened("good", "the 32 bytes of a Talos disk key, under a passphrase", good)
+    yield opened("good-defaults", "with the parameters that are the default", seal_stretched(parameters=DEFAULTS),
+                 own=reader(parameters=DEFAULTS))
+    for name, parameters in {"lanes": (64, 2, 4), "least": (8, 1, 1), "most-passes-and-lanes": (128, 16, 16)}.items():
+        yield opened(f"good-{name}", "other parameters", seal_stretched(parameters=parameters), own=reader(parameters=parameters))
+    yield opened("good-one-byte", "the shortest secret", seal_stretched(b"\x5a"), b"\x5a")
+    longest = bytes(i % 251 for i in range(512))
+    yield opened("good-longest", "the longest secret, 512 bytes", seal_stretched(longest), longest)
+    for name, passphrase in {
+        "blanks": "two words, and more", "shortest": "x", "longest": "".join(chr(0x21 + i % 94) for i in range(1024)),
+    }.items():
+        yield opened(f"good-passphrase-{name}", "another passphrase", seal_stretched(passphrase=passphrase),
+                     own=reader(passphrase))
+    yield opened("good-other-salt", "another installation", seal_stretched(salt=bytes(16)), own=reader(salt=bytes(16)))
+    yield opened("good-uuid-upper-case", "every spelling of a UUID is one node", good, node=CP_1.upper())
+    name = "Rack2-Shelf3"
+    yield opened("good-not-a-uuid", "an identifier that is no UUID stays as it is", seal_stretched(node=name), node=name)
+    bound = seal_stretched(address="192.0.2.11")
+    yield opened("good-bound", "opened from the address that it is bound to", bound, address="::ffff:192.0.2.11")
+    yield case("formerly", "success", "the second identifier is the one that it was sealed for", good,
+               node=[WORKER_2, CP_1], secret=SECRET)
+
+    # Somebody else's.
+    yield case("other-node", "kek-commitment", "sealed for cp-1, presented by worker-2", good, node=WORKER_2)
+    yield case("other-protocol", "kek-commitment", "sealed for the same identifier under another protocol",
+               seal_stretched(protocol=b"sidero.kms.2"))
+    yield case("other-address", "wrapped-dek", "bound, and presented from another address", bound, address="192.0.2.12")
+    yield case("no-address", "address-missing", "bound, and opened without an address", bound)
+    yield case("flag-taken-off", "wrapped-dek", "bound, with the flag set to zero", bound[:9] + b"\x00" + bound[10:],
+               address="192.0.2.11")
+    for name, own in {
+        "passphrase": reader("h3kqt-0w8zn-5m2xr-vb7cz"), "passphrase-case": reader(PASSPHRASE.upper()),
+        "salt": reader(salt=bytes(16)), "memory": reader(parameters=(40, 1, 1)), "passes": reader(parameters=(32, 2, 1)),
+        "lanes": reader(parameters=(32, 1, 2)),
+    }.items():
+        yield case(f"other-{name}", "unknown-key", f"the reader has another {name.split('-')[0]}, and so another key id", good, own)
+    yield case("other-passphrase-same-key-id", "kek-commitment", "the key id of another passphrase was written over its own",
+               good[:10] + passphrase_key_id("another", SALT, SMALL) + good[18:], reader("another"))
+    # Nobody could make these by accident: the key id is that of other parameters.
+    for name, parameters, salt in (
+        ("salt", SMALL, bytes(16)), ("memory", (40, 1, 1), SALT), ("passes", (32, 2, 1), SALT), ("lanes", (32, 1, 2), SALT),
+    ):
+        forged = seal_stretched(salt=salt, parameters=parameters, key_id=passphrase_key_id(PASSPHRASE, SALT, SMALL))
+        yield case(f"forged-{name}", "other-parameters", "all is authentic, under the passphrase itself, but for the key id", forged)
+    yield case("as-credential", "unknown-key", "all is authentic, but it says that its key is a credential",
+               seal_stretched(source=1))
+    yield "passphrase-read-with-a-key", "unknown-key", "the reader has a credential only", {"blob": good}
+    yield case("of-a-credential", "unknown-key", "the reader has a passphrase only", seal())
+    swapped = seal_stretched(secret=bytes(32), dek=bytes(range(0xA0, 0xC0)), nonce=bytes(range(24)))
+    yield case("swapped-data", "data", "the data of another blob of the same node", good[:176] + swapped[176:])
+    yield case("swapped-tail", "wrapped-dek", "everything from the wrapped DEK on from another blob of the same node",
+               good[:96] + swapped[96:])
+
+    # Out of range. Nothing was derived with these.
+    for name, parameters in {
+        "memory-0": (0, 1, 1), "memory-7": (7, 1, 1), "memory-less-than-lanes-need": (31, 1, 4),
+        "memory-1-gib-and-1": (1_048_577, 1, 1), "memory-most": (0xFFFFFFFF, 1, 1), "passes-0": (32, 0, 1), "passes-17": (32, 17, 1), "passes-255": (32, 255, 1),
+        "lanes-0": (32, 1, 0), "lanes-17": (1024, 1, 17), "lanes-255": (4096, 1, 255),
+    }.items():
+        yield case(name, "parameters", "out of range", seal_stretched(stretched=stretched(parameters, SALT)))
+
+    # Damage.
+    failures = {
+        "source": "source", "flags": "wrapped-dek", "key-id": "unknown-key", "memory": "parameters", "passes": "parameters",
+        "lanes": "parameters", "salt": "other-parameters", "wrap-nonce": "wrapped-dek", "kek-commitment": "kek-commitment",
+        "wrapped-dek": "wrapped-dek", "wrapped-dek-tag": "wrapped-dek", "dek-commitment": "dek-commitment", "data": "data",
+        "data-tag": "data",
+    }
+    ends = dict(zip(PASSPHRASE_FIELDS, list(PASSPHRASE_FIELDS.values())[1:]))
+    for field, failure in failures.items():
+        first, last = PASSPHRASE_FIELDS[field], ends[field] - 1
+        address = {"address": "192.0.2.11"} if field == "flags" else {}
+        yield case(f"flip-{field}-first", failure, "the lowest bit of the field's first byte", flip(good, first), **address)
+        if last != first:
+            failure = "other-parameters" if field == "memory" else failure
+            yield case(f"flip-{field}-last", failure, "the lowest bit of the field's last byte", flip(good, last))
+    for field, end in ends.items():
+        if end < 224:
+            yield case(f"truncated-after-{field}", "length" if end < 193 else "data", "ends where the field ends", good[:end])
+        yield case(f"truncated-within-{field}", "length" if end - 1 < 193 else "data", "ends a byte before the field does",
+                   good[:end - 1])
+    yield case("empty-secret", "length", "all is authentic, but nothing was sealed", seal_stretched(b""))
+    yield case("secret-too-long", "length", "all is authentic, but 513 bytes were sealed", seal_stretched(bytes(513)))
+    yield case("trailing-byte", "data", "a zero byte after the end", good + b"\x00")
+    yield case("trailing-newline", "data", "a newline after the end, as a text editor adds", good + b"\n")
+    yield case("trailing-blob", "data", "the same blob twice", good + good)
+    yield case("oversized-705", "length", "a byte more than the longest blob has", good + bytes(705 - len(good)))
+    yield case("forged-kek-commitment", "kek-commitment", "all is authentic, but the KEK commitment is that of no KEK",
+               seal_stretched(kek_commitment=bytes(32)))
+    yield case("forged-dek-commitment", "dek-commitment", "all is authentic, but the DEK commitment is that of no DEK",
+               seal_stretched(dek_commitment=bytes(32)))
+
+
 def main():
     folder = pathlib.Path(__file__).parent
     for stale in folder.glob("*.txt"):
         stale.unlink()
     check = xchacha_encrypt(bytes(32), b"", NONCE, KEY)
     assert check[:32] == keystream(hchacha20(KEY, NONCE[:16]), bytes(4) + NONCE[16:], 96)[64:], "HChaCha20"
-    for name, expect, why, fields in vectors():
+    for name, expect, why, fields in (*vectors(), *passphrase_vectors()):
         fields = {"key": KEY, "node": CP_1, **fields}
-        order = ("key", "node", "address", "secret", "dek", "nonce", "blob")
+        order = ("key", "passphrase", "salt", "memory", "passes", "lanes", "node", "address", "secret", "dek", "nonce", "blob")
         lines = [f"expect: {expect}", f"why: {why}"]
         for field in order:
             value = fields.get(field)

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::danger_offline;
+use crate::key::{danger_offline, stretching};
+use crate::secret::{MAX_PLAINTEXT_LEN, Passphrase};
 
 const NODE: &str = "4c4c4544-0042-3510-8051-b4c04f4e3632";
 const OTHER_NODE: &str = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
@@ -16,6 +17,17 @@ fn key(bytes: [u8; 32]) -> KeyBytes {
 
 fn keks_of(key_bytes: [u8; 32], node: &str) -> Keks {
     danger_offline::keks(&key(key_bytes), &NodeUuid::parse(node).expect("an identifier"), &[])
+}
+
+fn keks_of_passphrase(text: &[u8], stretching: Stretching, node: &str) -> Keks {
+    let passphrase = Passphrase::new(text.to_vec()).expect("printable");
+    let id = stretching::key_id(&passphrase, &stretching).expect("memory");
+    let node = NodeUuid::parse(node).expect("an identifier");
+    danger_offline::passphrase_keks(&passphrase, &stretching, id, &node, &[]).expect("memory")
+}
+
+fn stretched_keks() -> Keks {
+    keks_of_passphrase(b"a passphrase", Stretching::new([7; 16], 8, 1, 1).expect("in range"), NODE)
 }
 
 fn keks() -> Keks {
@@ -102,8 +114,10 @@ proptest! {
 #[test]
 fn every_flipped_bit_is_noticed() {
     let address = Some("192.0.2.11".parse().expect("an address"));
-    let keks = keks();
-    for whole in [sealed(&[0x5A; 32], None), sealed(&[0x5A; 32], address)] {
+    let secret = plaintext(&[0x5A; 32]);
+    let cases = [(keks(), None), (keks(), address), (stretched_keks(), None), (stretched_keks(), address)];
+    for (keks, bound) in cases {
+        let whole = seal(&keks, bound, &secret).expect("it can be sealed");
         assert_eq!(reason(&keks, address, &whole), "success");
         for bit in 0..whole.as_bytes().len() * 8 {
             let mut bytes = whole.as_bytes().to_vec();
@@ -115,11 +129,13 @@ fn every_flipped_bit_is_noticed() {
 
 #[test]
 fn every_length_round_trips() {
-    let keks = keks();
-    for length in 1..=MAX_PLAINTEXT_LEN {
-        let secret: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-        let opened = open(&keks, None, &seal(&keks, None, &plaintext(&secret)).expect("sealed"));
-        assert_eq!(opened.expect("it opens").plaintext.expose(), secret);
+    for (keks, more) in [(keks(), 170), (stretched_keks(), 192)] {
+        for length in 1..=MAX_PLAINTEXT_LEN {
+            let secret: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            let blob = seal(&keks, None, &plaintext(&secret)).expect("sealed");
+            assert_eq!(blob.as_bytes().len(), more + length);
+            assert_eq!(open(&keks, None, &blob).expect("it opens").plaintext.expose(), secret);
+        }
     }
 }
 
@@ -201,6 +217,10 @@ fn sealing_gives_the_bytes_of_the_vectors() {
         include_str!("../../../tests/vectors/good-bound-ipv4-mapped.txt"),
         include_str!("../../../tests/vectors/good-bound-ipv6.txt"),
         include_str!("../../../tests/vectors/multi-key-kek-own.txt"),
+        include_str!("../../../tests/vectors/passphrase-good.txt"),
+        include_str!("../../../tests/vectors/passphrase-good-lanes.txt"),
+        include_str!("../../../tests/vectors/passphrase-good-longest.txt"),
+        include_str!("../../../tests/vectors/passphrase-good-bound.txt"),
     ];
     for vector in vectors {
         let text = |name: &str| vector.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -210,7 +230,17 @@ fn sealing_gives_the_bytes_of_the_vectors() {
             digits.chunks(2).map(|pair| byte(pair).expect("hexadecimal")).collect()
         };
         let fixed = |name| <[u8; 32]>::try_from(bytes(name)).expect("32 bytes");
-        let keks = keks_of(fixed("key"), text("node").expect("a node"));
+        let node = text("node").expect("a node");
+        let keks = match text("passphrase") {
+            None => keks_of(fixed("key"), node),
+            Some(passphrase) => {
+                let number = |name| text(name).expect("a field").parse::<u32>().expect("a number");
+                let count = |name| u8::try_from(number(name)).expect("small");
+                let salt = bytes("salt").try_into().expect("16 bytes");
+                let stretching = Stretching::new(salt, number("memory"), count("passes"), count("lanes"));
+                keks_of_passphrase(passphrase.as_bytes(), stretching.expect("in range"), node)
+            }
+        };
         let address = text("address").map(|address| address.parse().expect("an address"));
         let nonce = bytes("nonce").try_into().expect("24 bytes");
         let blob = seal_with(keks.own(), address, &plaintext(&bytes("secret")), &key(fixed("dek")), &nonce);
