@@ -146,7 +146,13 @@ fn second_server_on_the_same_state() {
     let text = fs::read_to_string(installation.configuration()).expect("ours");
     fs::write(installation.configuration(), text.replace("cli.sock", "second.sock")).expect("our file");
     let elsewhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-    assert_refused(&run(NIGHTLATCH, &installation.serve(elsewhere)), &[75]);
+    let second = run(NIGHTLATCH, &installation.serve(elsewhere));
+    assert_refused(&second, &[75]);
+    let text = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        text.contains("is in use by another process\n") && text.contains("stop the other nightlatch first"),
+        "{text}"
+    );
 }
 
 #[test]
