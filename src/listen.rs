@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-pub use connection::{Caller, Connection};
+pub use connection::{Caller, Connection, LONGEST_WITHOUT_CALL, MAX_AGE, MAX_AGE_GRACE};
 use limits::{Limits, OpenConnections};
 
 use crate::peer::{OVERFLOW_UID, Peer, UnixPeer};
@@ -26,12 +26,11 @@ use crate::peer::{OVERFLOW_UID, Peer, UnixPeer};
 /// Connections that wait to be served.
 pub type Incoming<Io, P> = ReceiverStream<io::Result<Connection<Io, P>>>;
 
-/// A peer of the Talos protocol that sends nothing for this long is let go. A node sends its call as soon as it is
-/// connected, and is quiet for 8 s at most, while its call is held.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(15);
-
 /// After a failed accept (most often: no more descriptors) the listener rests this long, and then tries again.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Idle connections of nodes that are closed when there are no more descriptors.
+const SHED_AT_ONCE: usize = 16;
 
 /// How often a listener tells at most what it turned away.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -46,6 +45,12 @@ const CONNECTION_WINDOW: u32 = 65_535;
 /// Longest headers of a call, in bytes as HTTP/2 counts them. Those of gRPC have a few hundred.
 const MAX_HEADER_LIST_LEN: u32 = 8 * 1024;
 
+/// Streams that a peer may reset before the server came to them; then the connection ends (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 16;
+
+/// Streams of one connection that the server resets because they are wrong; then the connection ends.
+const MAX_WRONG_STREAMS: usize = 32;
+
 /// A server of HTTP/2 for short messages: what a connection can make it hold is bounded. `max_calls` is the number of
 /// calls that one connection may have open.
 pub fn http2(max_calls: u32) -> tonic::transport::Server {
@@ -54,23 +59,30 @@ pub fn http2(max_calls: u32) -> tonic::transport::Server {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(MAX_HEADER_LIST_LEN)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_WRONG_STREAMS))
 }
 
-/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled. Those whose address `allows` does
-/// not like are let go unheard.
+/// Accepts the peers of the Talos protocol on `listeners` until `stop` is cancelled, as many as `limits` say. Those whose
+/// address `allows` does not like are let go unheard.
 #[must_use]
 pub fn talos(
     listeners: Vec<TcpListener>,
+    limits: Limits<Peer>,
     allows: impl Fn(IpAddr) -> bool + Clone + Send + Sync + 'static,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Incoming<TcpStream, Peer> {
     let (accepted, incoming) = mpsc::channel(1);
-    let open = Arc::new(OpenConnections::new(Limits::TALOS));
+    let open = Arc::new(OpenConnections::new(limits));
     for listener in listeners {
         let (allows, open) = (allows.clone(), Arc::clone(&open));
         let next = async move |listener: &TcpListener, turned_away: &mut TurnedAway| {
-            let (stream, address) = listener.accept().await?;
+            let (stream, address) = listener.accept().await.inspect_err(|error| {
+                if is_out_of_descriptors(error) {
+                    open.shed(SHED_AT_ONCE);
+                }
+            })?;
             let peer = Peer::plaintext(address);
             if !allows(peer.address) {
                 turned_away.outside += 1;
@@ -78,7 +90,7 @@ pub fn talos(
             }
             // Listeners that systemd passes do not have it, and without it each fresh connection stalls for 40 ms.
             stream.set_nodelay(true)?;
-            let connection = Connection::new(stream, peer).silent_for(LONGEST_SILENCE);
+            let connection = Connection::new(stream, peer).for_calls();
             Ok(turned_away.or_place(connection, peer, &open))
         };
         tasks.spawn(accept(listener, "talos".into(), accepted.clone(), stop.clone(), next));
@@ -108,6 +120,11 @@ pub fn channel(
     };
     tasks.spawn(accept(listener, name.into(), accepted, stop.clone(), next));
     ReceiverStream::new(incoming)
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Listens on `path`, which may be the left-over of a server that is gone. The directory decides who can reach it; who
@@ -221,7 +238,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let allowed: IpAddr = "127.0.0.2".parse().expect("an address");
-        let mut incoming = talos(vec![listener], move |address| address == allowed, &mut tasks, &stop);
+        let mut incoming = talos(vec![listener], Limits::TALOS, move |address| address == allowed, &mut tasks, &stop);
 
         let mut outside = TcpStream::connect(address).await.expect("it listens");
         let inside = tokio::net::TcpSocket::new_v4().expect("a socket");

@@ -1,6 +1,7 @@
 //! Who is connected, and whether they may ask at all: networks, node list, rate limit.
 
 pub mod admission;
+pub mod in_progress;
 pub mod rate_limit;
 pub mod standing;
 

@@ -120,7 +120,8 @@ impl Server {
         let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
         let admission = Arc::clone(&self.admission);
         let allows = move |address| admission.allows_address(address);
-        let incoming = listen::talos(listeners, allows, &mut services.listeners, stopping);
+        let limits = super::limits::connections(sockets.channels.len());
+        let incoming = listen::talos(listeners, limits, allows, &mut services.listeners, stopping);
         let serving = self.talos(calls).serve(incoming, stopping.clone().cancelled_owned());
         services.nodes.spawn(async move {
             if let Err(error) = serving.await {

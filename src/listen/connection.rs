@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
@@ -19,15 +19,52 @@ pub struct Connection<Io, P> {
     io: Io,
     peer: P,
     calls: Calls,
-    silence: Option<Silence>,
+    lifetime: Option<Lifetime>,
     place: Option<Place<P>>,
 }
 
-/// For how long nothing was received.
+/// A connection of the Talos protocol without a call in progress ends after this long, whatever its peer sends: that is
+/// the time for the preface, settings, headers and body of a first call, and for those of a next one. A node sends its
+/// call as soon as it is connected.
+pub const LONGEST_WITHOUT_CALL: Duration = Duration::from_secs(15);
+
+/// A connection of the Talos protocol is asked to end after this long. A node makes one call on each.
+pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// After another half a minute it is cut off. No call that is in progress takes longer.
+pub const MAX_AGE_GRACE: Duration = Duration::from_secs(30);
+
+/// When a connection ends whatever its peer does.
 #[derive(Debug)]
-struct Silence {
-    longest: Duration,
-    ends: Pin<Box<Sleep>>,
+struct Lifetime {
+    accepted: Instant,
+    /// When to look next. One timer for both bounds, which bytes that arrive do not touch.
+    look: Pin<Box<Sleep>>,
+}
+
+impl Lifetime {
+    fn begin() -> Self {
+        let look = tokio::time::sleep(LONGEST_WITHOUT_CALL);
+        Self { accepted: look.deadline() - LONGEST_WITHOUT_CALL, look: Box::pin(look) }
+    }
+
+    /// Why the connection is over, if it is.
+    fn is_over(&mut self, calls: &Calls, cx: &mut Context<'_>) -> Option<&'static str> {
+        let last = self.accepted + MAX_AGE + MAX_AGE_GRACE;
+        while self.look.as_mut().poll(cx).is_ready() {
+            let now = self.look.deadline();
+            if now >= last {
+                return Some("open for too long");
+            }
+            let next = match calls.idle_since(self.accepted) {
+                None => now + LONGEST_WITHOUT_CALL,
+                Some(since) if since + LONGEST_WITHOUT_CALL > now => since + LONGEST_WITHOUT_CALL,
+                Some(_) => return Some("no call for too long"),
+            };
+            self.look.as_mut().reset(next.min(last));
+        }
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +93,7 @@ impl<Io, P> Connection<Io, P> {
     /// A connection with `peer` that ends when one of the two closes it.
     #[must_use]
     pub fn new(io: Io, peer: P) -> Self {
-        Self { io, peer, calls: Calls::default(), silence: None, place: None }
+        Self { io, peer, calls: Calls::default(), lifetime: None, place: None }
     }
 
     /// Ends the connection when its place is given to another.
@@ -67,10 +104,10 @@ impl<Io, P> Connection<Io, P> {
         self
     }
 
-    /// Ends the connection when the peer sends nothing for longer than `longest`.
+    /// Ends the connection when it has no call for [`LONGEST_WITHOUT_CALL`], and at the end of [`MAX_AGE_GRACE`].
     #[must_use]
-    pub fn silent_for(mut self, longest: Duration) -> Self {
-        self.silence = Some(Silence { longest, ends: Box::pin(tokio::time::sleep(longest)) });
+    pub fn for_calls(mut self) -> Self {
+        self.lifetime = Some(Lifetime::begin());
         self
     }
 
@@ -82,10 +119,10 @@ impl<Io, P> Connection<Io, P> {
         {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed for a newer connection"));
         }
-        if let Some(silence) = &mut self.silence
-            && silence.ends.as_mut().poll(cx).is_ready()
+        if let Some(lifetime) = &mut self.lifetime
+            && let Some(why) = lifetime.is_over(&self.calls, cx)
         {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing received for too long"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
         Ok(())
     }
@@ -109,15 +146,8 @@ impl<Io> Connected for Connection<Io, UnixPeer> {
 
 impl<Io: AsyncRead + Unpin, P: Unpin> AsyncRead for Connection<Io, P> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if buf.filled().len() > before
-            && let Some(silence) = &mut self.silence
-        {
-            silence.ends.set(tokio::time::sleep(silence.longest));
-        }
         self.check(cx)?;
-        read
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
@@ -154,12 +184,11 @@ impl<Io: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Connection<Io, P> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-    use tokio::time::{advance, timeout};
+    use tokio::time::timeout;
 
     use super::*;
     use crate::listen::limits::{Limits, OpenConnections};
 
-    const LONGEST: Duration = Duration::from_secs(15);
     const ALMOST: Duration = Duration::from_secs(14);
 
     fn connection() -> (DuplexStream, Connection<DuplexStream, UnixPeer>) {
@@ -168,37 +197,71 @@ mod tests {
     }
 
     async fn bounded<T>(waiting: impl Future<Output = T>) -> T {
-        timeout(LONGEST + ALMOST, waiting).await.expect("it ends")
+        timeout(LONGEST_WITHOUT_CALL + ALMOST, waiting).await.expect("it ends")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_peer_is_let_go() {
+    async fn a_peer_without_a_call_is_let_go() {
         let (_near, connection) = connection();
-        let mut connection = connection.silent_for(LONGEST);
-        let nothing_yet = timeout(ALMOST, connection.read_u8()).await;
-        nothing_yet.expect_err("it waits");
-        let ended = bounded(connection.read_u8()).await.expect_err("silence");
+        let mut connection = connection.for_calls();
+        timeout(ALMOST, connection.read_u8()).await.expect_err("it waits");
+        let ended = bounded(connection.read_u8()).await.expect_err("no call");
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_byte_starts_the_silence_anew() {
+    async fn bytes_lengthen_nothing() {
         let (mut near, connection) = connection();
-        let mut connection = connection.silent_for(LONGEST);
-        for byte in 0..3 {
-            advance(ALMOST).await;
-            near.write_u8(byte).await.expect("open");
-            assert_eq!(connection.read_u8().await.expect("open"), byte);
-        }
-        let ended = bounded(connection.read_u8()).await.expect_err("silence");
-        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        let mut connection = connection.for_calls();
+        let began = connection.lifetime.as_ref().expect("bounded").accepted;
+        let trickle = async {
+            loop {
+                near.write_u8(1).await.expect("its other end lives");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let read_all = async { while connection.read_u8().await.is_ok() {} };
+        bounded(async {
+            tokio::select! {
+                () = read_all => {}
+                () = trickle => {}
+            }
+        })
+        .await;
+        assert_eq!(began.elapsed().as_secs(), LONGEST_WITHOUT_CALL.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_keeps_the_connection_and_its_end_starts_the_time_anew() {
+        let (_near, connection) = connection();
+        let mut connection = connection.for_calls();
+        let began = connection.lifetime.as_ref().expect("bounded").accepted;
+        let calls = connection.calls.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ALMOST).await;
+            let call = calls.begin();
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            drop(call);
+        });
+        timeout(Duration::from_secs(120), connection.read_u8()).await.expect("it ends").expect_err("no call");
+        assert_eq!(began.elapsed().as_secs(), 14 + 40 + 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_lives_for_ever() {
+        let (_near, connection) = connection();
+        let mut connection = connection.for_calls();
+        let began = connection.lifetime.as_ref().expect("bounded").accepted;
+        let _for_ever = connection.calls.begin();
+        timeout(2 * MAX_AGE, connection.read_u8()).await.expect("it ends").expect_err("too old");
+        assert_eq!(began.elapsed().as_secs(), (MAX_AGE + MAX_AGE_GRACE).as_secs());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_let_go() {
         let (_near, connection) = connection();
-        let mut connection = connection.silent_for(LONGEST);
-        let ended = bounded(connection.write_all(&[0; 64])).await.expect_err("silence");
+        let mut connection = connection.for_calls();
+        let ended = bounded(connection.write_all(&[0; 64])).await.expect_err("no call");
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::{Peer, UnixPeer};
@@ -26,15 +26,33 @@ pub struct Limits<P> {
 }
 
 impl Limits<Peer> {
-    /// For nodes. Talos up to 1.9 opens a connection for each call and never closes it: those must not stand in the way
-    /// of its next call, hence the replacement. One IPv4 address, or IPv6 /64, may be a whole cluster behind NAT.
+    /// For nodes, with descriptors for all of them. Talos up to 1.9 opens a connection for each call and never closes
+    /// it: those must not stand in the way of its next call, hence the replacement. One IPv4 address, or IPv6 /64, may be
+    /// a whole cluster behind NAT; and after a power cut a thousand nodes may call at the same time.
     pub const TALOS: Self = Self {
-        total: 512,
+        total: 2048,
         per_peer: 64,
         is_same_peer: |one, other| one.network() == other.network(),
         replaces_idle: true,
     };
+
+    /// The least that nodes get, however few descriptors there are. They may run out then, and it is told.
+    const FEWEST: usize = 16;
+
+    /// For nodes, within what is left of `descriptors` (`None`: without end) beside `channels` approval channels and the
+    /// server's own files.
+    #[must_use]
+    pub fn within(descriptors: Option<u64>, channels: usize) -> Self {
+        let descriptors = descriptors.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        let others = OWN_DESCRIPTORS.saturating_add(channels.saturating_mul(Limits::CHANNEL.total));
+        let total = descriptors.saturating_sub(others).clamp(Self::FEWEST, Self::TALOS.total);
+        Self { total, ..Self::TALOS }
+    }
 }
+
+/// Descriptors of the server itself, rounded up: standard streams, event loop, listeners, state, audit log, journal, and
+/// files that are open for a moment. It is some 30 with every listener that there can be.
+pub const OWN_DESCRIPTORS: usize = 64;
 
 impl Limits<UnixPeer> {
     /// For one approval channel. Its connections follow events and may be quiet for months: none is replaced.
@@ -117,6 +135,17 @@ impl<P: Copy> OpenConnections<P> {
         Ok(Slot { number, table: Arc::clone(&self.table), calls, closed, replaces })
     }
 
+    /// Closes up to `count` connections without a call in progress, the oldest first, because something else than places
+    /// ran out.
+    pub fn shed(&self, count: usize) {
+        let mut table = lock(&self.table);
+        for _ in 0..count {
+            if self.replace(&mut table, |_| true).is_err() {
+                return;
+            }
+        }
+    }
+
     fn replace(&self, table: &mut Table<P>, may_go: impl Fn(&Entry<P>) -> bool) -> Result<(), TooMany> {
         let mut candidates = table.connections.iter().filter(|_| self.limits.replaces_idle);
         let oldest = candidates.find(|(_, entry)| may_go(entry) && entry.calls.none_in_progress());
@@ -140,9 +169,15 @@ fn lock<P>(table: &Mutex<Table<P>>) -> MutexGuard<'_, Table<P>> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts the calls in progress on one connection.
+/// The calls in progress on one connection.
 #[derive(Debug, Clone, Default)]
-pub struct Calls(Arc<AtomicUsize>);
+pub struct Calls(Arc<Mutex<Counted>>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    in_progress: usize,
+    last_ended: Option<Instant>,
+}
 
 /// A call in progress, until it is dropped.
 #[derive(Debug)]
@@ -152,18 +187,32 @@ pub struct Call(Calls);
 impl Calls {
     /// Begins a call.
     pub fn begin(&self) -> Call {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.counted().in_progress += 1;
         Call(self.clone())
     }
 
+    /// Since when no call is in progress on a connection that was accepted at `accepted`; `None` while one is.
+    pub(super) fn idle_since(&self, accepted: Instant) -> Option<Instant> {
+        let counted = self.counted();
+        (counted.in_progress == 0).then(|| counted.last_ended.unwrap_or(accepted))
+    }
+
     fn none_in_progress(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.counted().in_progress == 0
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        // Nothing between two changes can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Call {
+    #[expect(clippy::disallowed_methods, reason = "the time that the timers of connections go by, paused in tests")]
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        let mut counted = self.0.counted();
+        counted.in_progress -= 1;
+        counted.last_ended = Some(Instant::now());
     }
 }
 
@@ -178,6 +227,12 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     }
     Ok(maximum)
+}
+
+/// Descriptors that this process may have open; `None` means without end.
+#[must_use]
+pub fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 #[cfg(test)]
@@ -246,6 +301,29 @@ mod tests {
         drop(first);
         drop(second);
         assert!(!open.enter(peer("192.0.2.1")).expect("a place").replaces && !third.closed.is_cancelled());
+    }
+
+    #[test]
+    fn descriptors_are_left_for_channels_and_files() {
+        let total = |descriptors, channels| Limits::within(descriptors, channels).total;
+        assert_eq!(total(None, 16), 2048);
+        assert_eq!(total(Some(4096), 16), 2048, "what the unit allows is enough for all");
+        assert_eq!(total(Some(1024), 2), 1024 - 64 - 2 * 64);
+        assert_eq!(total(Some(1024), 16), 16, "never none");
+        assert_eq!(total(Some(u64::MAX), usize::MAX), 16);
+    }
+
+    #[test]
+    fn shedding_closes_the_oldest_without_a_call() {
+        let open = small();
+        let slots: Vec<_> =
+            (1..=4).map(|last| open.enter(peer(&format!("192.0.2.{last}"))).expect("a place")).collect();
+        let _call = slots[0].calls.begin();
+        open.shed(2);
+        let closed: Vec<_> = slots.iter().map(|slot| slot.closed.is_cancelled()).collect();
+        assert_eq!(closed, [false, true, true, false]);
+        open.shed(usize::MAX);
+        assert!(!slots[0].closed.is_cancelled() && slots[3].closed.is_cancelled());
     }
 
     #[test]

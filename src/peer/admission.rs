@@ -10,10 +10,18 @@ use std::sync::Mutex;
 use ipnet::IpNet;
 use uuid::{Uuid, Variant};
 
+use super::in_progress::{InProgress, Most, Place};
 use super::rate_limit::RateLimit;
 use super::{ListedNode, Node, Origin, Peer};
 use crate::clock::Moment;
 use crate::request::{NodeUuid, Request};
+
+/// Calls from listed addresses that may be in progress. A node makes one at a time, and may leave some behind when it is
+/// restarted; one node, or its neighbours in a large listed network, take no more than its own.
+pub const LISTED_CALLS: Most = Most { total: 4096, per_key: 64 };
+
+/// Calls in the names of listed nodes from anywhere else. However many there are, they take no place from the others.
+pub const OTHER_CALLS: Most = Most { total: 512, per_key: 64 };
 
 /// Proof that a request came from an allowed network, for a listed node, and not too often.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub struct Admitted {
     node: ListedNode,
     peer: Peer,
     origin: Origin,
+    /// Held until the call is sealed or opened, or refused.
+    _place: Place<(NodeUuid, Origin)>,
 }
 
 impl Admitted {
@@ -65,7 +75,7 @@ pub enum NotAdmitted {
     /// The identifier is one that many machines share, and no node is listed under it.
     #[error("the node UUID is one that many machines share, and is not listed")]
     SharedUuid,
-    /// It, or its network, asked too often.
+    /// It, or its network, asked too often, or too many of its calls are in progress.
     #[error("too many calls")]
     TooMany,
     /// No node is listed under the identifier.
@@ -150,6 +160,10 @@ pub struct Admission {
     listed: Mutex<RateLimit<(NodeUuid, IpNet)>>,
     elsewhere: Mutex<RateLimit<(NodeUuid, Origin)>>,
     strangers: Mutex<RateLimit<IpNet>>,
+    /// Of each node, from all of its listed addresses together.
+    listed_calls: InProgress<(NodeUuid, Origin)>,
+    /// Of each node and origin.
+    other_calls: InProgress<(NodeUuid, Origin)>,
 }
 
 impl Admission {
@@ -163,6 +177,8 @@ impl Admission {
             listed: Mutex::default(),
             elsewhere: Mutex::default(),
             strangers: Mutex::default(),
+            listed_calls: InProgress::new(LISTED_CALLS),
+            other_calls: InProgress::new(OTHER_CALLS),
         }
     }
 
@@ -205,10 +221,10 @@ impl Admission {
             });
         };
         let origin = node.origin(&peer);
-        let in_time = match origin {
+        let (in_time, calls) = match origin {
             // One for each address of a listed network: a neighbour in it does not use up the node's turn.
-            Origin::Listed => lock(&self.listed).admit(now, (node.uuid.clone(), peer.network())),
-            _ => lock(&self.elsewhere).admit(now, (node.uuid.clone(), origin)),
+            Origin::Listed => (lock(&self.listed).admit(now, (node.uuid.clone(), peer.network())), &self.listed_calls),
+            _ => (lock(&self.elsewhere).admit(now, (node.uuid.clone(), origin)), &self.other_calls),
         };
         if !in_time {
             return Err(NotAdmitted::TooMany);
@@ -216,7 +232,8 @@ impl Admission {
         if !self.uuid_policy.allows(request.node()) {
             return Err(NotAdmitted::UuidPolicy);
         }
-        Ok(Admitted { request, node: ListedNode::clone(node), peer, origin })
+        let place = calls.enter((node.uuid.clone(), origin)).ok_or(NotAdmitted::TooMany)?;
+        Ok(Admitted { request, node: ListedNode::clone(node), peer, origin, _place: place })
     }
 }
 

@@ -27,6 +27,10 @@ pub const MAX_MESSAGE_LEN: usize = 16 * 1024;
 /// Calls that one connection may have open. A node makes one.
 pub const MAX_CALLS_PER_CONNECTION: u32 = 8;
 
+/// Longest call, from its headers to its answer: a body that does not come to its end is given up after this long. A
+/// call is held for 8 s at the most, and a node waits for 10 s.
+pub const LONGEST_CALL: Duration = Duration::from_secs(15);
+
 /// The service that nodes call.
 #[derive(Clone)]
 pub struct Talos {
@@ -61,7 +65,13 @@ impl Talos {
         Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let service = KmsServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE_LEN);
-        listen::http2(MAX_CALLS_PER_CONNECTION).add_service(service).serve_with_incoming_shutdown(incoming, stop).await
+        listen::http2(MAX_CALLS_PER_CONNECTION)
+            .timeout(LONGEST_CALL)
+            // Asked to end. The connection ends by itself when its peer does not comply.
+            .max_connection_age(listen::MAX_AGE)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, stop)
+            .await
     }
 
     async fn handle(

@@ -98,6 +98,8 @@ pub struct House {
     talos: mpsc::Sender<std::io::Result<Connection<DuplexStream, Peer>>>,
     channel: mpsc::Sender<std::io::Result<Connection<DuplexStream, UnixPeer>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// The calls in progress.
+    pub calls: TaskTracker,
     cables: Cables,
 }
 
@@ -172,7 +174,8 @@ impl House {
     fn start(directory: tempfile::TempDir, server: Server) -> Self {
         let (talos, talos_incoming) = mpsc::channel(64);
         let (channel, channel_incoming) = mpsc::channel(8);
-        let talos_service = server.talos(&TaskTracker::new());
+        let calls = TaskTracker::new();
+        let talos_service = server.talos(&calls);
         let approvals = server.channel("cli").expect("the channel is configured");
         let tasks = vec![
             tokio::spawn(async move {
@@ -193,7 +196,7 @@ impl House {
                 }
             }),
         ];
-        Self { directory, talos, channel, tasks, cables: Cables::default() }
+        Self { directory, talos, channel, tasks, calls, cables: Cables::default() }
     }
 
     /// How a peer at `address` reaches the server.
@@ -244,7 +247,7 @@ impl Road {
     /// A new connection.
     pub async fn connect(&self) -> DuplexStream {
         let (near, far) = self.cables.lay();
-        self.talos.send(Ok(Connection::new(far, self.peer))).await.expect("the server listens");
+        self.talos.send(Ok(Connection::new(far, self.peer).for_calls())).await.expect("the server listens");
         near
     }
 

@@ -59,6 +59,8 @@ async fn a_client_that_hangs_up_leaves_nothing_half_done() {
     let node = Node::new(&house, CP_1, Version::V1_13, &["192.0.2.11"]);
     let hung_up = tokio::time::timeout(Duration::from_millis(100), node.unseal(0, &[1; 60])).await;
     assert!(hung_up.is_err());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(house.calls.len(), 0, "its task has ended");
     let ask = alice.asked().await;
     alice.approve(&ask).await;
     tokio::time::sleep(Duration::from_secs(60)).await;

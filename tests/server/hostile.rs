@@ -9,7 +9,7 @@ use crate::installation::{CP_1, Installation, WORKER_2};
 use nightlatch::listen::limits::raise_descriptor_limit;
 use nightlatch::wire::stubs::Request;
 use nightlatch::wire::stubs::kms_service_client::KmsServiceClient;
-use rustix::net::{self, AddressFamily, SocketType};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -125,7 +125,9 @@ fn assert_greets(address: SocketAddr) {
 }
 
 fn connect_from(address: Ipv4Addr, server: SocketAddr) -> OwnedFd {
-    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    // Not for the servers that other tests start meanwhile.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).expect("a socket");
     net::bind(&socket, &SocketAddr::from((address, 0))).expect("all of 127.0.0.0/8 is loopback");
     net::connect(&socket, &server).expect("the server listens");
     socket

@@ -115,7 +115,7 @@ impl Installation {
     pub(crate) fn start_with_descriptors(&self, count: u32) -> Server {
         let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
         let mut shell = Command::new("sh");
-        shell.args(["-euc", &script, env!("CARGO_BIN_EXE_nightlatch")]);
+        shell.args(["-euc", &script, &program()]);
         self.start_as(&mut shell, File::create(self.log()).expect("a log").into())
     }
 
@@ -149,7 +149,7 @@ impl Installation {
 
 /// A running server; killed when dropped. A test that fails shows what the server said.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     log: PathBuf,
 }
 
@@ -178,8 +178,14 @@ impl Drop for Server {
     }
 }
 
+/// The built program, or the one that `NIGHTLATCH_PROGRAM` names.
+#[expect(clippy::disallowed_methods, reason = "a test may be told to try another build")]
+fn program() -> String {
+    std::env::var("NIGHTLATCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_nightlatch").to_owned())
+}
+
 fn nightlatch() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_nightlatch"))
+    Command::new(program())
 }
 
 fn done(command: &mut Command) {

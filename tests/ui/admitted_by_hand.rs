@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use nightlatch::clock::Moment;
 use nightlatch::peer::admission::{Admission, Admitted, NotAdmitted};
+#[cfg(skipped)]
+use nightlatch::peer::in_progress::Place;
 use nightlatch::peer::{ListedNode, Origin, Peer};
+#[cfg(skipped)]
+use nightlatch::request::NodeUuid;
 use nightlatch::request::Request;
 
 pub fn checked(admission: &Admission, now: Moment, request: Request, peer: Peer) -> Result<Admitted, NotAdmitted> {
@@ -16,6 +20,12 @@ pub fn looked_up(node: &ListedNode, address: IpAddr) -> Origin {
 }
 
 #[cfg(skipped)]
-pub fn skipped(request: Request, node: ListedNode, peer: Peer, origin: Origin) -> Admitted {
-    Admitted { request, node, peer, origin } //~ E0451
+pub fn skipped(
+    request: Request,
+    node: ListedNode,
+    peer: Peer,
+    origin: Origin,
+    _place: Place<(NodeUuid, Origin)>,
+) -> Admitted {
+    Admitted { request, node, peer, origin, _place } //~ E0451
 }

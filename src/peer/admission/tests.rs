@@ -101,6 +101,29 @@ fn each_kind_of_call_has_a_turn_of_its_own() {
 }
 
 #[test]
+fn calls_in_a_nodes_name_from_elsewhere_take_no_place_of_its_own() {
+    let listed: Vec<String> = (1..=80).map(|last| format!("192.0.2.{last}/32")).collect();
+    let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+    let nodes = (0..8).map(|number| node(&format!("n{number}"), &listed)).collect();
+    let admission = admission(nodes, UuidPolicy::default());
+    let admit = |node: &str, last: u8| {
+        let request = Request::parse(Operation::Unseal, node, vec![1]).expect("well-formed");
+        let peer = Peer::plaintext((IpAddr::from([192, 0, 2, last]), 1).into());
+        admission.admit(NOW, request, peer)
+    };
+    let names = (0..8).map(|number| format!("n{number}"));
+    let elsewhere: Vec<_> =
+        names.flat_map(|name| (100..=200).filter_map(|last| admit(&name, last).ok()).collect::<Vec<_>>()).collect();
+    assert_eq!(elsewhere.len(), OTHER_CALLS.total);
+    let own: Vec<_> = (1..=80).filter_map(|last| admit("n1", last).ok()).collect();
+    assert_eq!(own.len(), LISTED_CALLS.per_key);
+    assert_eq!(admit("n1", 80).err(), Some(NotAdmitted::TooMany));
+    assert!(admit("n2", 80).is_ok(), "another node");
+    drop(own);
+    assert!(admit("n1", 80).is_ok(), "a call that ended leaves its place");
+}
+
+#[test]
 fn strangers_within_one_ipv6_network_are_one_stranger() {
     let admission = Admission::new(vec!["2001:db8::/32".parse().expect("a network")], [], UuidPolicy::default());
     let too_many = |number: u16| ask(&admission, CP_1, &format!("2001:db8::{number:x}")) == Err(NotAdmitted::TooMany);
