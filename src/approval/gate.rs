@@ -530,7 +530,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn draw() -> Result<Fresh, NotApproved> {
-    let (mut id, mut code) = ([0; 16], [0; 2]);
-    getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
-    Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
+    let mut random = [0; 18];
+    getrandom::fill(&mut random).map_err(|_| NotApproved::NoRandomness)?;
+    let [id @ .., low, high] = random;
+    Ok(Fresh { id: AskId(id), code: u16::from_le_bytes([low, high]) })
 }
