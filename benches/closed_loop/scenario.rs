@@ -159,6 +159,14 @@ const COMPARISONS: &[Comparison] = &[
         in_quick: false,
     },
     Comparison {
+        name: "echo inside TLS against plain, fresh",
+        base: ECHO,
+        server: TLS_ECHO,
+        shape: FRESH,
+        aim: None,
+        in_quick: false,
+    },
+    Comparison {
         name: "echo on two threads against one, 32 in flight on 4",
         base: ECHO,
         server: Server::Echo { tls: false, threads: true },
