@@ -71,6 +71,8 @@ pub struct Facts {
     pub issuer: String,
     /// Whether it names itself as issuer.
     pub is_self_issued: bool,
+    /// Whether one of Mozilla's roots has the name of the issuer. Nodes need nothing behind it.
+    pub is_below_public_root: bool,
     /// From when it is valid.
     pub not_before: WallTime,
     /// Up to when.
@@ -196,16 +198,23 @@ impl Pair {
         &self.names
     }
 
-    /// When the first of the chain ends: nodes refuse all of it then.
-    #[must_use]
-    pub fn not_after(&self) -> WallTime {
-        self.chain.iter().map(|facts| facts.not_after).min().unwrap_or_default()
+    /// Those certificates of the chain that a node needs: up to the first below a public root. Authorities send what an
+    /// older root has signed as well, for clients that lack the newer one, and it may have expired.
+    pub fn path(&self) -> impl Iterator<Item = &Facts> {
+        let end = self.chain.iter().position(|facts| facts.is_below_public_root);
+        self.chain.iter().take(end.map_or(usize::MAX, |end| end + 1))
     }
 
-    /// From when all of the chain is valid.
+    /// When the first of those ends: nodes refuse all of it then.
+    #[must_use]
+    pub fn not_after(&self) -> WallTime {
+        self.path().map(|facts| facts.not_after).min().unwrap_or_default()
+    }
+
+    /// From when all of those are valid.
     #[must_use]
     pub fn not_before(&self) -> WallTime {
-        self.chain.iter().map(|facts| facts.not_before).max().unwrap_or_default()
+        self.path().map(|facts| facts.not_before).max().unwrap_or_default()
     }
 
     /// Whether it is for `name`. The common name does not count, for nodes neither.
@@ -234,6 +243,7 @@ impl Facts {
             subject: name(certificate.subject()),
             issuer: name(certificate.issuer()),
             is_self_issued: certificate.subject() == certificate.issuer(),
+            is_below_public_root: is_public_root(certificate.issuer()),
             not_before: time(validity.not_before.timestamp()),
             not_after: time(validity.not_after.timestamp()),
         })
@@ -286,6 +296,15 @@ fn name(name: &X509Name<'_>) -> String {
         Some(common) => printable(common),
         None => printable(&name.to_string()),
     }
+}
+
+fn is_public_root(name: &X509Name<'_>) -> bool {
+    // The list of roots has names without tag and length (X.690, 8.1).
+    let ([_, 0x81, _, contents @ ..] | [_, 0x82, _, _, contents @ ..] | [_, ..=0x7F, contents @ ..]) = name.as_raw()
+    else {
+        return false;
+    };
+    webpki_roots::TLS_SERVER_ROOTS.iter().any(|root| root.subject.as_ref() == contents)
 }
 
 /// What a certificate says, on one line and without anything that could steer a terminal.

@@ -32,8 +32,9 @@ fn bytes(vector: &str, name: &str) -> Vec<u8> {
 }
 
 /// Blobs with what was sealed in them.
-static SEALED: LazyLock<Vec<(Vec<u8>, Vec<u8>)>> =
-    LazyLock::new(|| GOOD.iter().chain(&STRETCHED).map(|vector| (bytes(vector, "blob"), bytes(vector, "secret"))).collect());
+static SEALED: LazyLock<Vec<(Vec<u8>, Vec<u8>)>> = LazyLock::new(|| {
+    GOOD.iter().chain(&STRETCHED).map(|vector| (bytes(vector, "blob"), bytes(vector, "secret"))).collect()
+});
 
 /// The same under a passphrase.
 const STRETCHED: [&str; 3] = [

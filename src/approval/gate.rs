@@ -22,7 +22,7 @@ use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MatchCode
 use super::ledger::act::{Act, Answer};
 use super::ledger::{Judgement, Ledger, Reason, Timings};
 use super::notices::Notices;
-use super::policy::{Action, Policy, Rule};
+use super::policy::{Action, Policy};
 use crate::clock::{Clock, Moment};
 use crate::peer::admission::{Admitted, Generation, NotAdmitted};
 use crate::peer::standing::{Refusal, Standing};
@@ -286,22 +286,18 @@ impl Gate {
     /// # Errors
     /// [`NotApproved`]: nothing may be released.
     pub async fn approve(&self, admitted: Admitted, caller: &Caller) -> Result<Approved, NotApproved> {
-        let Configuration { generation, policy, timings } = &*self.configuration();
-        if admitted.generation() != *generation {
-            return Err(NotApproved::Reconfigured);
-        }
-        let rule = policy.rule(admitted.node(), admitted.origin(), admitted.request().operation());
         let arrived = self.clock.now().moment;
-        let hold_until = hold_until(timings, arrived, caller);
+        let hold_until = hold_until(&self.configuration().timings, arrived, caller);
         let mut acts = self.acts.subscribe();
         let mut held = false;
         loop {
             // Before the judgement, so that an act between judgement and wait is not missed.
             acts.borrow_and_update();
-            let (ask, code, attempts, steady) = match self.judge(&admitted, caller, &rule, held).await? {
-                Judgement::Approved(terms) => return Ok(Approved { admitted, terms, action: rule.action }),
+            let (judgement, action) = self.judge(&admitted, caller, held).await?;
+            let (ask, code, attempts, steady) = match judgement {
+                Judgement::Approved(terms) => return Ok(Approved { admitted, terms, action }),
                 // What is asked about is refused for want of a grant only when nobody is asked any more.
-                Judgement::Refused(Reason::NoGrant) if rule.action == Action::Ask => return Err(NotApproved::Stopping),
+                Judgement::Refused(Reason::NoGrant) if action == Action::Ask => return Err(NotApproved::Stopping),
                 Judgement::Refused(reason) => {
                     self.tell_of_refusal(&admitted, reason);
                     return Err(NotApproved::Refused(reason));
@@ -324,13 +320,13 @@ impl Gate {
         }
     }
 
+    /// Judges a call by the rules in force. Also returns what its rule says.
     async fn judge(
         &self,
         admitted: &Admitted,
         caller: &Caller,
-        rule: &Rule,
         held: bool,
-    ) -> Result<Judgement, NotApproved> {
+    ) -> Result<(Judgement, Action), NotApproved> {
         let fresh = draw()?;
         let now = self.clock.now();
         let call = Call {
@@ -342,13 +338,15 @@ impl Gate {
             in_time: caller.deadline.is_none_or(|deadline| now.moment.until(deadline) >= USEFUL_FOR),
             held,
         };
-        let (judgement, events) = {
+        let (action, (judgement, events)) = {
             let mut ledger = self.ledger();
-            // Under the lock: a call that was let in by one list is never judged beside the rules of another.
-            if admitted.generation() != self.configuration().generation {
+            // Under the lock, where it does not change: what one list let in is never judged by the rules of another.
+            let Configuration { generation, policy, .. } = &*self.configuration();
+            if admitted.generation() != *generation {
                 return Err(NotApproved::Reconfigured);
             }
-            self.judge_now(&mut ledger, now, &call, rule, fresh)
+            let rule = policy.rule(admitted.node(), admitted.origin(), call.operation);
+            (rule.action, self.judge_now(&mut ledger, now, &call, &rule, fresh))
         };
         let opening = self.opening(&events);
         if let Err(unrecorded) = self.commit(&events).await {
@@ -364,7 +362,7 @@ impl Gate {
         let events = events.into_iter().filter(is_open).collect();
         self.publish(events);
         drop(ledger);
-        Ok(judgement)
+        Ok((judgement, action))
     }
 
     /// Does what a person does: writes it down first, then lets it take effect, then tells the channels. `known` is the
@@ -570,7 +568,8 @@ fn hold_until(timings: &Timings, arrived: Moment, caller: &Caller) -> Moment {
 }
 
 fn draw() -> Result<Fresh, NotApproved> {
-    let (mut id, mut code) = ([0; 16], [0; 2]);
-    getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut code)).map_err(|_| NotApproved::NoRandomness)?;
-    Ok(Fresh { id: AskId(id), code: u16::from_le_bytes(code) })
+    let mut random = [0; 18];
+    getrandom::fill(&mut random).map_err(|_| NotApproved::NoRandomness)?;
+    let [id @ .., low, high] = random;
+    Ok(Fresh { id: AskId(id), code: u16::from_le_bytes([low, high]) })
 }

@@ -170,7 +170,11 @@ impl Log {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn write(&self, entries: &[Entry]) -> Result<(), Unrecorded> {
-        self.enqueue(entries.to_vec(), Kind::Synced)?.await.unwrap_or(Err(Unrecorded::Closed))
+        self.write_all(entries.to_vec()).await
+    }
+
+    async fn write_all(&self, entries: Vec<Entry>) -> Result<(), Unrecorded> {
+        self.enqueue(entries, Kind::Synced)?.await.unwrap_or(Err(Unrecorded::Closed))
     }
 
     /// Records `entry`, which `answer` follows from.
@@ -178,7 +182,7 @@ impl Log {
     /// # Errors
     /// [`Unrecorded`]; the answer is dropped.
     pub async fn record<T>(&self, entry: impl Into<Entry>, answer: T) -> Result<Recorded<T>, Unrecorded> {
-        self.write(&[entry.into()]).await?;
+        self.write_all(vec![entry.into()]).await?;
         Ok(Recorded(answer))
     }
 
@@ -236,7 +240,11 @@ impl Log {
         };
         if start {
             let flusher = Flusher::new(Arc::clone(&self.shared));
-            drop(tokio::task::spawn_blocking(move || flusher.run()));
+            // Not before those had their turn that can hand in a record now: one sync is for all of them.
+            drop(tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                drop(tokio::task::spawn_blocking(move || flusher.run()));
+            }));
         }
         Ok(receiver)
     }
@@ -271,7 +279,7 @@ impl Flusher {
         if !self.synced.is_empty() {
             let (records, lost) = writer.write_synced(&self.synced);
             lock(&self.shared.refusals).lost(lost);
-            tell(&mut self.synced, records.as_ref().err());
+            tell(std::mem::take(&mut self.synced), records.as_ref().err().cloned());
             written.push(records);
         }
         for waiting in &self.refusals {
@@ -280,7 +288,7 @@ impl Flusher {
             written.push(records);
         }
         // The refusals themselves are counted as dropped when they were not written.
-        tell(&mut self.refusals, None);
+        tell(std::mem::take(&mut self.refusals), None);
         written
     }
 
@@ -309,11 +317,14 @@ impl Drop for Flusher {
     }
 }
 
-fn tell(batch: &mut Vec<Waiting>, failed: Option<&Unrecorded>) {
-    for waiting in batch.drain(..) {
-        // An error means that the caller is gone. The record is not.
-        drop(waiting.answer.send(failed.map_or(Ok(()), |error| Err(error.clone()))));
-    }
+/// Tells those who wait, in a task of the runtime: that wakes its thread once for all of them, and not once for each.
+fn tell(batch: Vec<Waiting>, failed: Option<Unrecorded>) {
+    drop(tokio::spawn(async move {
+        for waiting in batch {
+            // An error means that the caller is gone. The record is not.
+            drop(waiting.answer.send(failed.clone().map_or(Ok(()), Err)));
+        }
+    }));
 }
 
 fn copy(written: &Result<Vec<Record>, Unrecorded>) {

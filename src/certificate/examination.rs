@@ -88,7 +88,7 @@ pub fn examine(
 fn dates(pair: &Pair, now: WallTime) -> Finding {
     const RENEW: &str = "renew it, and see why what renews it by itself did not: journal of certbot, lego, acme.sh, …";
     let wrong = |found: String, to_do: &str| Finding::wrong("dates", found, to_do);
-    for facts in pair.chain() {
+    for facts in pair.path() {
         if now > facts.not_after {
             return wrong(format!("`{}` expired on {}", facts.subject, day(facts.not_after)), RENEW);
         }

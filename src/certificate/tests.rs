@@ -228,6 +228,27 @@ fn defects_are_those_of_names_and_dates() {
     assert_eq!(defects(&old), [Defect::Expired], "an authority that has expired counts as well");
 }
 
+/// As it was with a root that had signed a newer one: https://letsencrypt.org/docs/dst-root-ca-x3-expiration-september-2021/
+#[test]
+fn what_stands_behind_a_public_root_may_have_expired() {
+    let mut isrg = params("ISRG Root X1", GOOD);
+    isrg.distinguished_name = rcgen::DistinguishedName::new();
+    let text = |text: &str| rcgen::DnValue::PrintableString(text.try_into().expect("printable"));
+    isrg.distinguished_name.push(DnType::CountryName, text("US"));
+    isrg.distinguished_name.push(DnType::OrganizationName, text("Internet Security Research Group"));
+    isrg.distinguished_name.push(DnType::CommonName, text("ISRG Root X1"));
+    let public = Issuer::new(isrg, KeyPair::generate().expect("a key"));
+    let key = KeyPair::generate().expect("a key");
+    let mut server = params("kms.example.net", GOOD);
+    server.subject_alt_names = vec![rcgen::SanType::DnsName("kms.example.net".try_into().expect("ASCII"))];
+    let own = server.signed_by(&key, &public).expect("signed").pem();
+    let expired = Authorities::new((-100, -1)).between;
+    let behind = pair(&format!("{own}{expired}"), &key.serialize_pem()).expect("they fit");
+    assert_eq!(behind.chain().len(), 2);
+    assert_eq!(behind.defects(&[server_name("kms.example.net")], NOW), []);
+    assert_eq!(expiry::days_left(behind.not_after(), NOW), 80);
+}
+
 fn examined(
     pair: &Pair,
     names: &[&str],

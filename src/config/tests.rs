@@ -582,6 +582,19 @@ fn files_are_read_with_care() {
     assert!(matches!(Config::load(&pipe), Err(Error::NotAFile(_))), "nobody writes into it: this must not wait");
 }
 
+#[test]
+fn the_quiet_time_before_the_end_has_its_range() {
+    assert_eq!(config(MINIMAL).exit_after_idle, None);
+    for (written, seconds) in [("1m", 60), ("10m", 600), ("24h", 86_400)] {
+        let text = with(&format!("exit_after_idle = \"{written}\""), "");
+        assert_eq!(config(&text).exit_after_idle, Some(Duration::from_secs(seconds)));
+    }
+    for wrong in ["59s", "25h"] {
+        let text = with(&format!("exit_after_idle = \"{wrong}\""), "");
+        assert_refused(&text, &["exit_after_idle is out of range", "write 1m to 24h"]);
+    }
+}
+
 const MANUAL: &str = include_str!("../../systemd/nightlatch.toml");
 
 /// The manual with every commented key in force, and [tls] in place of none.

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// What stands for a message that was put together while the program ran.
-const WITHHELD: &str = "not shown: it may quote what somebody sent";
+const WITHHELD: &str = "message not shown: it may quote what somebody sent";
 
 /// Tells of panics in the journal from now on, instead of on standard error.
 pub fn install() {
     std::panic::set_hook(Box::new(|panic| {
         COUNT.fetch_add(1, Ordering::Relaxed);
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, message = message(panic), "panicked: a bug, please report it");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!("panicked at {place} ({}): a bug, please report it", message(panic));
     }));
 }
 

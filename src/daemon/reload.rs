@@ -37,7 +37,7 @@ impl fmt::Debug for Origin {
 enum Refused {
     #[error("these keys take effect with a restart only: {}", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
-    #[error("the file cannot be used")]
+    #[error(transparent)]
     File(#[from] config::Error),
     #[error("the file could not be read")]
     Broken(#[from] tokio::task::JoinError),
@@ -65,11 +65,15 @@ pub(super) struct Reload {
 impl Reload {
     /// Reads everything anew.
     pub(super) async fn run(&mut self) {
+        if self.watch.gate.is_stopping() {
+            return;
+        }
         let manager = Arc::clone(&self.watch.manager);
         manager.reloading(monotonic_usec());
         let refused = self.reload().await.inspect_err(|refused| {
-            let hint = "nightlatch check says whether the file can be used";
-            tracing::error!(error = %chain(refused), hint, "configuration not reloaded: the one from before stays in force");
+            // In the message itself: the journal does not show fields unless it is asked to.
+            let why = chain(refused);
+            tracing::error!("configuration not reloaded, the one from before stays in force: {why}");
         });
         if let Some(certificate) = &self.certificate {
             certificate.reload();
@@ -160,3 +164,6 @@ fn chain(error: &dyn Error) -> String {
         .collect::<Vec<_>>()
         .join(": ")
 }
+
+#[cfg(test)]
+mod tests;

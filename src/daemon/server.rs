@@ -210,6 +210,8 @@ impl Server {
             reason.push_str(&format!("; cut off after {} s, with {} open calls", DRAIN.as_secs(), calls.len()));
         }
         drop(services);
+        // It stays on the screen of whoever looks at a service that has ended.
+        watch.manager.status(&format!("ended: {reason}"));
         let stopped = self.log.stop(Stopped { reason: Detail::new(&reason) });
         tokio::time::timeout(LAST_RECORD, stopped).await.map_err(|_| ServeError::LogStuck)??;
         ended.map(|_| ()).map_err(ServeError::from)

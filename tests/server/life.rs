@@ -55,6 +55,7 @@ async fn readiness_is_told_when_it_answers_and_the_end_when_it_comes() {
     assert!(server.stop().success());
     let stopping = manager.until("STOPPING=1");
     assert!(!stopping.contains("READY"), "{stopping}");
+    assert_eq!(manager.waiting().last().expect("told"), "STATUS=ended: SIGTERM\n");
     assert!(installation.audit_log().trim_end().ends_with(r#""event":"stopped","reason":"SIGTERM"}"#));
 }
 
@@ -155,6 +156,9 @@ async fn what_arrives_while_nobody_listens_is_answered_by_the_next_process() {
     for call in [during, after] {
         call.await.expect("no panic").expect("answered");
     }
+    let log = installation.audit_log();
+    let (_, since) = log.rsplit_once("\"event\":\"started\"").expect("a record of the start");
+    assert_eq!(since.matches("\"event\":\"released\"").count(), 2, "the first did not take them");
 }
 
 fn reload(server: &Server, manager: &Manager) {
@@ -216,9 +220,8 @@ async fn a_file_with_mistakes_keeps_the_old_configuration_and_says_where_they_ar
     assert_serves(installation.address()).await;
 }
 
-/// What the command line says stays on top.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_changes_what_is_reported_unless_the_command_line_says_it() {
+async fn a_reload_changes_what_is_reported() {
     let (installation, manager) = (Installation::new(), Manager::new());
     let server = installation.start_below(&manager);
     assert!(server.says("listening"), "{}", server.said());

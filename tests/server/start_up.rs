@@ -66,6 +66,43 @@ fn key_of_a_wrong_length() {
     assert_refused(&serve(&installation), &[65]);
 }
 
+/// A second key, which is the passphrase in the file that is given back.
+fn add_passphrase(installation: &Installation) -> std::path::PathBuf {
+    let path = installation.path().join("passphrase");
+    let text = fs::read_to_string(installation.configuration()).expect("our file");
+    // Of "h3kqt-0w8zn-5m2xr-vb7cy", as in tests/vectors/passphrase-good.txt.
+    let passphrase = format!(
+        r#", seals = true }}, {{ name = "typed", source = "passphrase", seals = false, file = "{}", memory = "32KiB",
+            passes = 1, salt = "e0e1e2e3e4e5e6e7e8e9eaebecedeeef", key_id = "39b78640008e2e8d" }}]"#,
+        path.display()
+    );
+    let text = text.replacen(" }]", &passphrase, 1);
+    fs::write(installation.configuration(), text).expect("our file");
+    path
+}
+
+#[test]
+fn another_passphrase_than_the_one_with_the_key_id() {
+    let installation = Installation::new();
+    let path = add_passphrase(&installation);
+    assert_refused(&serve(&installation), &[66]);
+    for (written, code) in [
+        ("h3kqt-0w8zn-5m2xr-vb7cz\n", 65),
+        ("H3KQT-0W8ZN-5M2XR-VB7CY\n", 65),
+        ("h3kqt-0w8zn-5m2xr-vb7cy\n\n", 65),
+        ("", 65),
+    ] {
+        fs::write(&path, written).expect("our file");
+        set_mode(&path, 0o600);
+        assert_refused(&serve(&installation), &[code]);
+    }
+    fs::write(&path, "h3kqt-0w8zn-5m2xr-vb7cy\n").expect("our file");
+    set_mode(&path, 0o640);
+    assert_refused(&serve(&installation), &[77]);
+    set_mode(&path, 0o600);
+    drop(installation.start());
+}
+
 #[test]
 fn key_that_was_never_filled() {
     let installation = Installation::new();
@@ -146,7 +183,13 @@ fn second_server_on_the_same_state() {
     let text = fs::read_to_string(installation.configuration()).expect("ours");
     fs::write(installation.configuration(), text.replace("cli.sock", "second.sock")).expect("our file");
     let elsewhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-    assert_refused(&run(NIGHTLATCH, &installation.serve(elsewhere)), &[75]);
+    let second = run(NIGHTLATCH, &installation.serve(elsewhere));
+    assert_refused(&second, &[75]);
+    let text = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        text.contains("is in use by another process\n") && text.contains("stop the other nightlatch first"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -269,3 +269,15 @@ async fn an_answer_that_cannot_be_recorded_may_be_given_again() {
     bench.notebook.is_full.store(false, Ordering::Relaxed);
     assert_eq!(bench.vote(ALICE, yes(&ask)).await.expect("recorded").result(), v1::VoteResult::Decided);
 }
+
+#[tokio::test]
+async fn whoever_was_known_before_a_reload_or_answers_while_the_server_stops_has_to_answer_again() {
+    let bench = Bench::new(People::OwnUser);
+    let ask = bench.ask().await;
+    let lists = crate::peer::admission::Lists::default().of(Generation::default().next());
+    bench.channel.admission.replace(lists);
+    assert_eq!(bench.block("cp-1", None).await, Err(Code::Unavailable), "nodes of one list, people of another");
+    bench.channel.gate.stop();
+    assert_eq!(bench.vote(ALICE, yes(&ask)).await, Err(Code::Unavailable));
+    assert_eq!(bench.channel.gate.under_way().asks, 1, "nothing was decided");
+}

@@ -165,8 +165,10 @@ fn generations(records: &[Record]) -> Vec<u64> {
         .collect()
 }
 
+type Answered = oneshot::Receiver<Result<(), Unrecorded>>;
+
 /// Hands in a record, and does not wait.
-fn begin(log: &Log, generation: u64) -> oneshot::Receiver<Result<(), Unrecorded>> {
+fn begin(log: &Log, generation: u64) -> Answered {
     log.enqueue(vec![saved(generation)], Kind::Synced).expect("there is room")
 }
 
@@ -239,6 +241,8 @@ impl tracing::Subscriber for HangingJournal {
 
 #[test]
 fn nobody_waits_for_the_journal() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let (log, sink, _) = log();
     let (fault, none) = (&[Fault::NoSpace][..], &[][..]);
     for (faults, kind, written) in
@@ -247,17 +251,50 @@ fn nobody_waits_for_the_journal() {
         sink.fails(faults);
         // This test is the task that writes: it has to know the thread that meets the journal.
         lock(&log.shared.queue).flushing = true;
-        let mut answer = log.enqueue(vec![saved(1)], kind).expect("there is room");
+        let answer = log.enqueue(vec![saved(1)], kind).expect("there is room");
         let flusher = Flusher::new(Arc::clone(&log.shared));
         let ((began, has_begun), (go, may_go)) = (mpsc::channel(), mpsc::channel());
         let journal = HangingJournal { began, go: may_go.into() };
-        let writer = std::thread::spawn(move || tracing::subscriber::with_default(journal, || flusher.run()));
+        let handle = runtime.handle().clone();
+        let writer = std::thread::spawn(move || {
+            let _runtime = handle.enter();
+            tracing::subscriber::with_default(journal, || flusher.run());
+        });
         has_begun.recv().expect("the journal is told");
-        assert_eq!(answer.try_recv().expect("the answer came first").is_ok(), written);
+        // The paused clock strikes at once when nobody is left to answer.
+        let answer = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1), answer).await });
+        assert_eq!(answer.expect("the answer came first").expect("an answer").is_ok(), written);
         drop(lock(&log.shared.writer));
         drop(go);
         writer.join().expect("no panic");
     }
+}
+
+/// Waits for the sync that [`FakeSink::hold_next_sync`] holds.
+async fn begins(has_begun: mpsc::Receiver<()>) {
+    let waited = tokio::task::spawn_blocking(move || has_begun.recv()).await;
+    waited.expect("no panic").expect("the sync begins");
+}
+
+/// As the calls of many connections do: each is read when the one before has begun.
+#[tokio::test(start_paused = true)]
+async fn those_who_can_come_at_once_share_the_first_sync() {
+    fn chain(log: Log, generation: u64, answers: tokio::sync::mpsc::UnboundedSender<Answered>) {
+        answers.send(begin(&log, generation)).expect("the test listens");
+        if generation < 32 {
+            tokio::spawn(async move { chain(log, generation + 1, answers) });
+        }
+    }
+    let (log, sink, _) = log();
+    // So that the thread which writes is there, and as fast as it can be.
+    tokio::task::spawn_blocking(|| ()).await.expect("no panic");
+    let (answers, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    chain(log, 1, answers);
+    while let Some(answer) = begun.recv().await {
+        answer.await.expect("an answer").expect("the disk works");
+    }
+    assert_eq!(sink.disk().syncs, 1);
+    assert_eq!(generations(&sink.records()), (1..=32).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +302,7 @@ async fn those_who_wait_share_one_sync() {
     let (log, sink, _) = log();
     let (has_begun, go) = sink.hold_next_sync();
     let first = begin(&log, 0);
-    has_begun.recv().expect("the first sync begins");
+    begins(has_begun).await;
     let others: Vec<_> = (1..=10).map(|generation| begin(&log, generation)).collect();
     go.send(()).expect("the first sync waits");
     for answer in std::iter::once(first).chain(others) {
@@ -283,7 +320,7 @@ async fn dropped_caller_drops_no_record() {
     let mut context = Context::from_waker(Waker::noop());
     let mut during_the_sync = Box::pin(log.write(&one));
     assert!(during_the_sync.as_mut().poll(&mut context).is_pending());
-    has_begun.recv().expect("the first sync begins");
+    begins(has_begun).await;
     let mut before_the_write = Box::pin(log.write(&two));
     assert!(before_the_write.as_mut().poll(&mut context).is_pending());
     drop((during_the_sync, before_the_write));
@@ -312,7 +349,7 @@ async fn all_who_shared_a_failed_sync_are_refused() {
     let (log, sink, _) = log();
     let (has_begun, go) = sink.hold_next_sync();
     let first = begin(&log, 0);
-    has_begun.recv().expect("the first sync begins");
+    begins(has_begun).await;
     let others: Vec<_> = (1..=3).map(|generation| begin(&log, generation)).collect();
     sink.fails(&[Fault::None, Fault::None, Fault::SyncLost]);
     go.send(()).expect("the first sync waits");
@@ -349,7 +386,7 @@ async fn nobody_waits_for_a_writer_that_is_gone() {
     let (log, sink, _) = log();
     let (has_begun, go) = sink.hold_next_sync();
     let first = begin(&log, 1);
-    has_begun.recv().expect("the first sync begins");
+    begins(has_begun).await;
     let second = begin(&log, 2);
     // The sync that waits for it panics.
     drop(go);
@@ -448,7 +485,7 @@ async fn too_many_who_wait_are_refused() {
     let (log, sink, _) = log();
     let (has_begun, go) = sink.hold_next_sync();
     let first = begin(&log, 0);
-    has_begun.recv().expect("the first sync begins");
+    begins(has_begun).await;
     let others: Vec<_> = (0..MAX_WAITING).map(|_| begin(&log, 1)).collect();
     assert!(matches!(log.write(&[saved(2)]).await, Err(Unrecorded::Busy)));
     go.send(()).expect("the first sync waits");

@@ -26,6 +26,9 @@ impl<const LIMIT: usize> Text<LIMIT> {
     /// Takes `text`, and cuts it where it would become too long.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        if text.len() <= LIMIT && !text.contains(|character| written_len(character) > 1) {
+            return Self(text.into());
+        }
         let (mut written, mut cut_at) = (0, 0);
         for (at, character) in text.char_indices() {
             if written + CUT_MARK_LEN <= LIMIT {
@@ -62,11 +65,17 @@ impl<const LIMIT: usize> From<&str> for Text<LIMIT> {
 /// The text as it is safe to show: escaped as in a record.
 impl<const LIMIT: usize> fmt::Display for Text<LIMIT> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| match character {
-            '"' | '\\' => write!(f, "\\{character}"),
-            ' '..='~' => write!(f, "{character}"),
-            _ => character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}")),
-        })
+        for (plain, other) in pieces(&self.0, |character| written_len(character) == 1) {
+            f.write_str(plain)?;
+            match other {
+                None => {}
+                Some(character @ ('"' | '\\')) => write!(f, "\\{character}")?,
+                Some(character) => {
+                    character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,6 +83,17 @@ impl<'de, const LIMIT: usize> Deserialize<'de> for Text<LIMIT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::new(&String::deserialize(deserializer)?))
     }
+}
+
+/// The text in order, as what is plain, and the character behind that which is not: most of it in one piece.
+fn pieces(text: &str, is_plain: fn(char) -> bool) -> impl Iterator<Item = (&str, Option<char>)> {
+    text.split_inclusive(move |character| !is_plain(character)).map(move |piece| {
+        let mut plain = piece.chars();
+        match plain.next_back() {
+            Some(last) if !is_plain(last) => (plain.as_str(), Some(last)),
+            _ => (piece, None),
+        }
+    })
 }
 
 /// The most bytes that `character` takes in a record.
@@ -121,11 +141,11 @@ pub(super) struct Ascii;
 
 impl serde_json::ser::Formatter for Ascii {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        for character in fragment.chars() {
-            match character {
-                // serde_json escapes quotes, backslashes and all below the blank before it comes here.
-                ' '..='~' => write!(writer, "{character}")?,
-                _ => character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
+        // serde_json escapes quotes, backslashes and all below the blank before it comes here.
+        for (plain, other) in pieces(fragment, |character| matches!(character, ' '..='~')) {
+            writer.write_all(plain.as_bytes())?;
+            if let Some(character) = other {
+                character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
             }
         }
         Ok(())

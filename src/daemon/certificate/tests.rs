@@ -44,6 +44,19 @@ impl Host {
     }
 }
 
+impl Certificate {
+    pub(in crate::daemon) fn for_test() -> Self {
+        let host = Host::new();
+        host.write(&host.authorities.files(&[NAME], GOOD));
+        host.open()
+    }
+
+    /// Returns when somebody wants it to be looked at, once for all that did since the last time.
+    pub(in crate::daemon) async fn is_wanted(&self) {
+        self.wanted.notified().await;
+    }
+}
+
 #[track_caller]
 fn assert_kept(look: &Look, part: &str, news: bool) {
     let Look::Kept { error, is_news } = look else { panic!("{look:?}") };

@@ -1,4 +1,4 @@
-//! How a server ends by itself, in paused time.
+//! How a server ends: by itself, in paused time, and while it writes a release down.
 
 use std::fs;
 use std::io::Write;
@@ -6,10 +6,17 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use super::*;
 use crate::approval::gate::{Caller, NotApproved};
+use crate::audit::log::Sink;
+use crate::audit::tail::Tail;
 use crate::clock::{Moment, Now, WallTime};
+use crate::credential;
+use crate::key::Keyring;
+use crate::key::local::LocalKey;
 use crate::peer::Peer;
 use crate::request::{Operation, Request};
 use crate::state::Store;
+use crate::wire::stubs;
+use crate::wire::stubs::kms_service_client::KmsServiceClient;
 
 struct PausedClock {
     started: tokio::time::Instant,
@@ -41,7 +48,7 @@ channel = [{ name = "cli", people = "uid" }]
 struct Bench {
     directory: tempfile::TempDir,
     server: Server,
-    _orders: mpsc::Sender<Order>,
+    told: mpsc::Sender<Order>,
     around: Surroundings,
     sockets: Sockets,
 }
@@ -58,10 +65,10 @@ impl Bench {
         drop(Store::create(&config.state_directory, config.installation).expect("a state"));
         let server = Server::open(&config, Arc::new(PausedClock { started: instant() })).expect("it opens");
         let talos = vec![net::TcpListener::bind("127.0.0.1:0").expect("a port")];
-        let (_orders, orders) = mpsc::channel(1);
+        let (told, orders) = mpsc::channel(1);
         let around = Surroundings { orders, origin: None, manager: Manager::default() };
         let sockets = Sockets { talos, channels: vec![], inherited };
-        Self { directory, server, _orders, around, sockets }
+        Self { directory, server, told, around, sockets }
     }
 
     /// After how many seconds it ends.
@@ -115,4 +122,87 @@ async fn without_sockets_from_systemd_it_goes_on_for_ever() {
     let bench = Bench::new(false);
     let running = bench.server.run(bench.sockets, bench.around);
     tokio::time::timeout(Duration::from_secs(7_200), running).await.expect_err("nobody would start it again");
+}
+
+/// A log whose disk is slow: a release is written when the test says so.
+#[derive(Clone)]
+struct SlowDisk {
+    written: Arc<std::sync::Mutex<String>>,
+    /// Says that a release waits to be written.
+    arrived: std::sync::mpsc::Sender<()>,
+    goes_on: Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>,
+}
+
+impl Sink for SlowDisk {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let text = String::from_utf8_lossy(bytes);
+        if text.contains(r#""event":"released""#) {
+            let _told = self.arrived.send(());
+            let _told = self.goes_on.lock().expect("no panic").recv_timeout(Duration::from_secs(20));
+        }
+        self.written.lock().expect("no panic").push_str(&text);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn spare(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn length(&self) -> u64 {
+        0
+    }
+}
+
+/// In real time, since a disk is waited for; nothing is asserted about how long anything takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_being_written_is_answered_before_the_end() {
+    let mut bench = Bench::new(false);
+    let (arrived, waits) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let written = Arc::<std::sync::Mutex<String>>::default();
+    let disk = SlowDisk { written: Arc::clone(&written), arrived, goes_on: Arc::new(goes_on.into()) };
+    let Server { admission, gate, clock, log, pipeline, config, .. } = &mut bench.server;
+    *log = Log::new(disk, Tail::read(b"", true).expect("empty"), Arc::clone(clock));
+    let key = credential::from_file(&bench.directory.path().join("key")).expect("a key");
+    let keyring = Keyring::new(Box::new(LocalKey::new(key)), vec![]);
+    *pipeline =
+        Arc::new(Pipeline::new(Arc::clone(admission), Arc::clone(gate), keyring, log.clone(), Arc::clone(clock)));
+    let allow = config::Rules { seal: Some(config::Action::Allow), ..config::Rules::default() };
+    let config = Config { rules: allow, ..config.clone() };
+    let configuration = crate::approval::gate::Configuration {
+        generation: crate::peer::admission::Generation::default(),
+        policy: super::super::assemble::policy(&config),
+        timings: super::super::assemble::timings(&config.timings),
+    };
+    gate.reconfigure(configuration, |_| true, || ()).await;
+    let address = bench.sockets.talos_addresses()[0];
+    let gate = Arc::clone(gate);
+    let running = tokio::spawn(bench.server.run(bench.sockets, bench.around));
+    let call = tokio::spawn(async move {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("a URL");
+        let mut client = KmsServiceClient::new(endpoint.connect().await.expect("it listens"));
+        let node_uuid = "c232ab00-9414-11ec-b3c8-9f6bdeced846".to_owned();
+        client.seal(stubs::Request { node_uuid, data: vec![7; 32] }).await.is_ok()
+    });
+    tokio::task::spawn_blocking(move || waits.recv_timeout(Duration::from_secs(20)).expect("a release"))
+        .await
+        .expect("one");
+    bench.told.send(Order::Stop("SIGTERM")).await.expect("it runs");
+    while !gate.is_stopping() {
+        tokio::task::yield_now().await;
+    }
+    go_on.send(()).expect("it waits");
+    assert!(call.await.expect("no panic"), "the node gets its answer");
+    running.await.expect("no panic").expect("a good end");
+    let written = written.lock().expect("no panic");
+    let events: Vec<&str> = written.lines().filter_map(|line| line.split('"').nth(9)).collect();
+    assert_eq!(events, ["started", "released", "stopped"], "{written}");
 }

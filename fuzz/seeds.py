@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Writes the seeds of fuzz/corpus that are made by hand: one file for each thing worth beginning with.
+
+The rest of the corpus was found by fuzzing, and made small by `cargo fuzz cmin`.
+"""
+
+import pathlib
+
+HERE = pathlib.Path(__file__).parent
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def vector(name):
+    lines = (HERE / "../tests/vectors" / name).read_text().splitlines()
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def write(target, name, data):
+    directory = HERE / "corpus" / target
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(data)
+
+
+def some(data):
+    """As the scripts of request_path take bytes: a count, and the bytes."""
+    assert len(data) < 256
+    return bytes([len(data)]) + data
+
+
+def raw(data):
+    return b"".join(bytes([0]) + some(data[at : at + 200]) for at in range(0, len(data), 200))
+
+
+def frame(kind, flags, stream, payload):
+    return bytes([1, kind, flags, stream]) + some(payload)
+
+
+# The first byte: 1 allows; 2, 4, 6 is the address; 8 leaves out the preface.
+ASK, ALLOW, OTHER, OUTSIDE, BARE = 0, 1, 4, 6, 8
+UNSEAL, CUT, MESSAGE, SEAL, CLAIM, PATH, RESET, WAIT, APPROVE = 2, 3, 4, 5, 6, 7, 8, 9, 10
+
+REQUEST_PATH = {
+    "unseal-allowed": [ALLOW, UNSEAL, WAIT, 10],
+    "unseal-asked": [ASK, UNSEAL, WAIT, 200],
+    "unseal-approved": [ASK, UNSEAL, WAIT, 2, APPROVE, WAIT, 20, UNSEAL, UNSEAL],
+    "unseal-other-address": [OTHER | ALLOW, UNSEAL, APPROVE],
+    "unseal-outside": [OUTSIDE | ALLOW, UNSEAL, APPROVE],
+    "unseal-taken-back": [ASK, UNSEAL, RESET, 1, APPROVE, UNSEAL, RESET, 3],
+    "unseal-by-eleven": [ALLOW] + [UNSEAL] * 11,
+    "blob-cut": [ALLOW, CUT, 120, *some(b"x" * 82), CUT, 201, 0, CUT, 202, *some(b"y")],
+    "message-not-protobuf": [ALLOW, MESSAGE, *some(b"\x0a\xff\xff\xff\xff\x0f"), MESSAGE, *some(b"")],
+    "seal-refused": [ALLOW, SEAL, *some(bytes(32))],
+    "claims": [ALLOW, CLAIM, *some(b""), CLAIM, *some(b"4C4C4544-0042-3510-8051-B4C04F4E3632"), CLAIM, *some(b"a b")],
+    "paths": [ALLOW, PATH, *some(b"/sidero.kms.KMSService/Other"), PATH, *some(b"*"), PATH, *some(b"/")],
+}
+HTTP2 = {
+    "settings": [bytes([ASK]), frame(4, 0, 0, bytes([0, 4, 0, 0, 0, 0])), frame(4, 1, 0, b"")],
+    "ping-priority-window": [bytes([ASK]), frame(6, 0, 0, bytes(8)), frame(2, 0, 3, bytes(5)), frame(8, 0, 0, bytes([0, 0, 0, 1]))],
+    "continuations": [bytes([ASK]), frame(1, 0, 1, b"\x83"), frame(9, 0, 1, b"\x86"), frame(9, 4, 1, b"\x84")],
+    "data-without-end": [bytes([ALLOW]), frame(1, 4, 1, b"\x83\x86\x84"), frame(0, 0, 1, b""), frame(0, 0, 1, bytes(5))],
+    "goaway": [bytes([ASK, UNSEAL]), frame(7, 0, 0, bytes(8))],
+    "push": [bytes([ASK]), frame(5, 4, 1, bytes([0, 0, 0, 2]))],
+    "padding-lies": [bytes([ASK]), frame(1, 12, 1, b"\xff\x83\x86\x84")],
+    "header-table": [bytes([ASK]), frame(1, 5, 1, b"\x40\x01x\x7fy" + b"y" * 126 + b"\xbe" * 90)],
+    "http1": [bytes([BARE]), raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")],
+    "tls": [bytes([BARE]), raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")],
+    "preface-in-parts": [bytes([BARE]), raw(PREFACE[:5]), bytes([WAIT, 200]), raw(PREFACE[5:])],
+    "frame-of-16-mib": [bytes([ASK]), raw(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01x")],
+}
+
+
+STATE = (
+    b'{"refusals":[{"node":"12345678-9abc-4def-8123-456789abcdef","origin":null,"kind":"block","by":"alice","channel":"cli",'
+    b'"at":1800000000000,"until":1800086400000},{"node":"n1","origin":{"kind":"other-address","network":"192.0.2.12/32"},'
+    b'"kind":"denial","by":"alice","channel":"cli","at":1800000000000,"until":1800003600000}],"approvals":[{"node":"n1",'
+    b'"origin":{"kind":"per-address","network":"2001:db8::/64"},"by":"alice","at":1800000000000}]}'
+)
+RECORD = b'{"seq":7,"time":"2026-11-23T07:40:08.123Z","event":"state-saved","generation":3}\n'
+# The first byte says whether the whole file is seen.
+AUDIT = {
+    "whole": b"\x01" + RECORD,
+    "part": b"\x00" + RECORD[20:] + RECORD,
+    "torn": b"\x01" + RECORD + RECORD[:30],
+    "newer-event": b"\x01" + RECORD.replace(b"state-saved", b"something-new"),
+}
+
+
+def main():
+    for name, steps in REQUEST_PATH.items():
+        write("request_path", name, bytes(steps))
+    for name, parts in HTTP2.items():
+        write("request_path", name, b"".join(parts))
+    for path in sorted((HERE / "../tests/vectors").glob("*.txt")):
+        fields = vector(path.name)
+        keep = path.name.startswith(("good", "multi", "source", "version", "foreign")) or path.stem in ("swapped-data", "trailing-byte")
+        if keep and fields.get("blob"):
+            write("envelope", path.stem, bytes.fromhex(fields["blob"]))
+    write("state", "empty", b'{"refusals":[],"approvals":[]}')
+    write("state", "one-of-each", STATE)
+    for name, lines in AUDIT.items():
+        write("audit_tail", name, lines)
+    write("config", "commented", (HERE / "../systemd/nightlatch.toml").read_bytes())
+    write("config", "every-key", every_key())
+
+
+def every_key():
+    """The commented configuration with every key set."""
+    lines = (HERE / "../systemd/nightlatch.toml").read_text().splitlines()
+    return "\n".join(line[1:] if line[:1] == "#" and line[1:2] not in (" ", "") else line for line in lines).encode()
+
+
+if __name__ == "__main__":
+    main()
