@@ -46,6 +46,18 @@ pub fn days_left(not_after: WallTime, now: WallTime) -> u64 {
     now.until(not_after).as_secs() / DAY.as_secs()
 }
 
+/// What the status line says of a certificate that ends at `not_after`; nothing while nobody has to be told.
+#[must_use]
+pub fn in_short(not_after: WallTime, now: WallTime) -> Option<String> {
+    Some(match due(not_after, now, None)? {
+        Stage::Expired => "THE CERTIFICATE HAS EXPIRED, and no node can unlock a disk".to_owned(),
+        Stage::Day => "THE CERTIFICATE EXPIRES WITHIN A DAY".to_owned(),
+        Stage::Week | Stage::ThreeWeeks => {
+            format!("the certificate expires in {} days", days_left(not_after, now))
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +66,21 @@ mod tests {
 
     fn before(left: Duration) -> WallTime {
         WallTime::from_unix_millis(END.unix_millis() - i64::try_from(left.as_millis()).expect("small"))
+    }
+
+    #[test]
+    fn the_status_line_says_nothing_before_it_has_to() {
+        for (left, said) in [
+            (22 * DAY, None),
+            (21 * DAY, Some("the certificate expires in 21 days")),
+            (7 * DAY, Some("the certificate expires in 7 days")),
+            (DAY, Some("THE CERTIFICATE EXPIRES WITHIN A DAY")),
+            (Duration::ZERO, Some("THE CERTIFICATE EXPIRES WITHIN A DAY")),
+        ] {
+            assert_eq!(in_short(END, before(left)).as_deref(), said, "{left:?}");
+        }
+        let expired = in_short(END, END.after(Duration::from_millis(1))).expect("it is told");
+        assert!(expired.starts_with("THE CERTIFICATE HAS EXPIRED"), "{expired}");
     }
 
     #[test]

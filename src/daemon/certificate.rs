@@ -160,6 +160,13 @@ impl Certificate {
         Ok(Self { places: places.clone(), encryption, wanted: Notify::new(), serving: Mutex::new(serving) })
     }
 
+    /// What the status line says of its end; nothing while nobody has to be told.
+    #[must_use]
+    pub fn ends(&self, now: WallTime) -> Option<String> {
+        let not_after = self.serving.lock().unwrap_or_else(PoisonError::into_inner).pair.not_after();
+        expiry::in_short(not_after, now)
+    }
+
     /// What listeners offer.
     #[must_use]
     pub fn encryption(&self) -> &Arc<Encryption> {

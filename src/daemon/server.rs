@@ -137,7 +137,8 @@ impl Server {
         self.log
             .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
             .await?;
-        let watch = Arc::new(Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager)));
+        let watch = Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager));
+        let watch = Arc::new(watch.with_certificate(self.certificate.clone(), Arc::clone(&self.clock)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
         let (accepted, reload) = (Arc::<AtomicU64>::default(), Arc::<Notify>::default());
         let quiet = self.config.exit_after_idle.filter(|_| sockets.inherited);

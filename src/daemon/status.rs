@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::certificate::Certificate;
 use super::notify::Manager;
 use super::panics;
 use super::server::TICK;
 use crate::approval::gate::{Gate, UnderWay};
+use crate::clock::Clock;
 use crate::peer::admission::Admission;
 
 /// What the line says.
@@ -23,13 +25,16 @@ pub struct Status {
     pub panics: u64,
     /// Why the configuration in the file is not the one in force.
     pub not_reloaded: Option<String>,
+    /// That the certificate ends soon, or has ended.
+    pub certificate: Option<String>,
     /// Whether the server stops.
     pub stopping: bool,
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, under_way: UnderWay { asks, grants, held }, panics, not_reloaded, stopping } = self;
+        let Self { nodes, under_way, panics, not_reloaded, certificate, stopping } = self;
+        let UnderWay { asks, grants, held } = under_way;
         if *stopping {
             f.write_str("stopping; ")?;
         }
@@ -50,6 +55,9 @@ impl fmt::Display for Status {
         if let Some(why) = not_reloaded {
             write!(f, "; THE CHANGED CONFIGURATION IS NOT IN FORCE: {why}")?;
         }
+        if let Some(certificate) = certificate {
+            write!(f, "; {certificate}")?;
+        }
         if *panics > 0 {
             write!(f, "; {panics} internal {}: see the journal", if *panics == 1 { "error" } else { "errors" })?;
         }
@@ -62,12 +70,18 @@ pub struct Watch {
     pub(super) gate: Arc<Gate>,
     pub(super) admission: Arc<Admission>,
     pub(super) manager: Arc<Manager>,
+    certificate: Option<(Arc<Certificate>, Arc<dyn Clock>)>,
     not_reloaded: Mutex<Option<String>>,
 }
 
 impl Watch {
     pub(super) fn new(gate: Arc<Gate>, admission: Arc<Admission>, manager: Arc<Manager>) -> Self {
-        Self { gate, admission, manager, not_reloaded: Mutex::default() }
+        Self { gate, admission, manager, certificate: None, not_reloaded: Mutex::default() }
+    }
+
+    /// Has the status say when `certificate` ends.
+    pub(super) fn with_certificate(self, certificate: Option<Arc<Certificate>>, clock: Arc<dyn Clock>) -> Self {
+        Self { certificate: certificate.map(|certificate| (certificate, clock)), ..self }
     }
 
     /// Remembers why the configuration was not reloaded; `None` when it was.
@@ -83,6 +97,7 @@ impl Watch {
             under_way: self.gate.under_way(),
             panics: panics::count(),
             not_reloaded: self.not_reloaded.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            certificate: self.certificate.as_ref().and_then(|(certificate, clock)| certificate.ends(clock.now().wall)),
             stopping: self.gate.is_stopping(),
         };
         self.manager.status(&status.to_string());
@@ -120,11 +135,12 @@ mod tests {
         assert_eq!(busy.to_string(), "1 node: 1 question waits for an answer, 1 call is held, 1 approval is valid");
         let under_way = UnderWay { asks: 2, grants: 3, held: 4 };
         let not_reloaded = Some("restart to change `key`".to_owned());
-        let bad = Status { nodes: 0, under_way, panics: 2, not_reloaded, stopping: true };
+        let certificate = Some("the certificate expires in 6 days".to_owned());
+        let bad = Status { nodes: 0, under_way, panics: 2, not_reloaded, certificate, stopping: true };
         assert_eq!(
             bad.to_string(),
             "stopping; 0 nodes: 2 questions wait for an answer, 4 calls are held, 3 approvals are valid; THE CHANGED \
-             CONFIGURATION IS NOT IN FORCE: restart to change `key`; 2 internal errors: see the journal"
+             CONFIGURATION IS NOT IN FORCE: restart to change `key`; the certificate expires in 6 days; 2 internal errors: see the journal"
         );
     }
 }
