@@ -204,6 +204,10 @@ impl Certificate {
             let present: BTreeSet<_> = serving.pair.defects(&self.places.names, now).into_iter().collect();
             let mut worse = pair.defects(&self.places.names, now);
             worse.retain(|defect| !present.contains(defect));
+            // No node accepts the one in use, and nothing is worse than that.
+            if present.contains(&Defect::Expired) {
+                worse.clear();
+            }
             if !worse.is_empty() {
                 return Err(CertificateError::Worse(worse));
             }
