@@ -382,7 +382,7 @@ impl Gate {
     pub async fn act(self: &Arc<Self>, known: Generation, act: Act) -> Result<Answer, NotActed> {
         let gate = Arc::clone(self);
         let acted = self.tasks.spawn(async move { gate.act_to_the_end(known, &act).await }).await;
-        acted.unwrap_or_else(|panic| Err(NotActed::Unrecorded(Unrecorded(Box::new(panic)))))
+        acted.unwrap_or_else(|_panic| Err(NotActed::Unrecorded(Unrecorded("a bug ended the act".into()))))
     }
 
     async fn act_to_the_end(&self, known: Generation, act: &Act) -> Result<Answer, NotActed> {
