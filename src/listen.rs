@@ -290,8 +290,9 @@ async fn accept<L, C: Send + 'static>(
                     turned_away.no_handshake(error);
                     continue;
                 }
-                Err(panic) => {
-                    turned_away.no_handshake(HandshakeError::Failed(io::Error::other(panic)));
+                // What the panic said may quote the peer.
+                Err(_panic) => {
+                    turned_away.no_handshake(HandshakeError::Failed(io::Error::other("a bug ended it")));
                     continue;
                 }
             },

@@ -145,7 +145,7 @@ impl Pipeline {
         }
         let approved = self.gate.approve(admitted, &caller).await?;
         let basis = Basis::of(&approved);
-        match self.perform(approved).await {
+        match self.perform(approved, &caller).await {
             Ok(outcome) => {
                 let release = basis.release(&outcome, self.clock.now());
                 self.gate.sealed_under(&release);
@@ -168,9 +168,11 @@ impl Pipeline {
     }
 
     /// The only path to a key.
-    async fn perform(&self, approved: Approved) -> Result<Outcome, Refusal> {
+    async fn perform(&self, approved: Approved, caller: &Caller) -> Result<Outcome, Refusal> {
         let selector = seal::select_key(approved.request())?;
         let keks = self.keyring.keks(&approved, &selector).await?;
+        // A key may take seconds to derive.
+        self.gate.still_approves(&approved, caller)?;
         Ok(seal::perform(approved, keks)?)
     }
 }

@@ -169,6 +169,13 @@ pub struct Caller {
     pub gone: CancellationToken,
 }
 
+impl Caller {
+    /// Whether an answer at `now` is of use.
+    fn is_in_time(&self, now: Moment) -> bool {
+        self.deadline.is_none_or(|deadline| now.until(deadline) >= USEFUL_FOR)
+    }
+}
+
 /// An answer is of use while this much of the client's deadline is left.
 pub const USEFUL_FOR: Duration = Duration::from_secs(1);
 
@@ -335,7 +342,7 @@ impl Gate {
             peer: *admitted.peer(),
             operation: admitted.request().operation(),
             blob: admitted.request().fingerprint(),
-            in_time: caller.deadline.is_none_or(|deadline| now.moment.until(deadline) >= USEFUL_FOR),
+            in_time: caller.is_in_time(now.moment),
             held,
         };
         let (action, (judgement, events)) = {
@@ -375,7 +382,7 @@ impl Gate {
     pub async fn act(self: &Arc<Self>, known: Generation, act: Act) -> Result<Answer, NotActed> {
         let gate = Arc::clone(self);
         let acted = self.tasks.spawn(async move { gate.act_to_the_end(known, &act).await }).await;
-        acted.unwrap_or_else(|panic| Err(NotActed::Unrecorded(Unrecorded(Box::new(panic)))))
+        acted.unwrap_or_else(|_panic| Err(NotActed::Unrecorded(Unrecorded("a bug ended the act".into()))))
     }
 
     async fn act_to_the_end(&self, known: Generation, act: &Act) -> Result<Answer, NotActed> {

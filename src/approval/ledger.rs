@@ -255,6 +255,17 @@ impl Ledger {
         self.asks.is_empty() && self.grants.is_empty()
     }
 
+    /// What people said no with to `node` at `origin`, as far as it is in force.
+    #[must_use]
+    pub fn refused(&self, now: Now, node: &ListedNode, origin: Origin) -> Option<Reason> {
+        let is_so = |kind| {
+            let binds = |bound: &Bound| bound.refusal.kind == kind && bound.refusal.binds(node, origin);
+            self.refusals.iter().any(|bound| now.moment < bound.ends && binds(bound))
+        };
+        let kinds = [(RefusalKind::Block, Reason::Blocked), (RefusalKind::Denial, Reason::Denied)];
+        kinds.into_iter().find_map(|(kind, reason)| is_so(kind).then_some(reason))
+    }
+
     /// Judges one call by `rule`: deny rule, block, denial, grant, allow rule, ask, in this order, and so again at
     /// every release. May open an ask; what the record and the channels must hear of it comes with the judgement.
     pub fn judge(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> (Judgement, Vec<Event>) {
@@ -276,10 +287,8 @@ impl Ledger {
             let other_address = matches!(call.origin, Origin::OtherAddress(_));
             return Judgement::Refused(if other_address { Reason::OtherAddress } else { Reason::Rule });
         }
-        for (kind, reason) in [(RefusalKind::Block, Reason::Blocked), (RefusalKind::Denial, Reason::Denied)] {
-            if self.refusals().any(|refusal| refusal.kind == kind && refusal.binds(&call.node, call.origin)) {
-                return Judgement::Refused(reason);
-            }
+        if let Some(reason) = self.refused(now, &call.node, call.origin) {
+            return Judgement::Refused(reason);
         }
         let serving = self.grants.iter_mut().find(|grant| grant.serves(now.moment, call, rule));
         match (serving, rule.action) {

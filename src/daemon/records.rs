@@ -39,7 +39,7 @@ impl DurableRecords {
             store.lock().unwrap_or_else(PoisonError::into_inner).save(&standing)
         })
         .await
-        .map_err(|panic| Unrecorded(Box::new(panic)))?;
+        .map_err(|_panic| Unrecorded("a bug ended the save".into()))?;
         let generation = saved.map_err(|error| Unrecorded(Box::new(error)))?;
         let entry = StateSaved { generation: generation.get() };
         self.log.write(&[entry.into()]).await.map_err(|error| Unrecorded(Box::new(error)))

@@ -39,8 +39,9 @@ enum Refused {
     NeedsRestart(Vec<&'static str>),
     #[error(transparent)]
     File(#[from] config::Error),
-    #[error("the file could not be read")]
-    Broken(#[from] tokio::task::JoinError),
+    /// By a panic, which the hook has told: the error of the task would quote its message.
+    #[error("a bug ended the reading of the file")]
+    Broken,
 }
 
 impl Refused {
@@ -48,7 +49,7 @@ impl Refused {
     fn in_short(&self) -> String {
         match self {
             Self::NeedsRestart(keys) => format!("restart to change {}", keys.join(", ")),
-            Self::File(_) | Self::Broken(_) => "the file cannot be used, see the journal".to_owned(),
+            Self::File(_) | Self::Broken => "the file cannot be used, see the journal".to_owned(),
         }
     }
 }
@@ -84,7 +85,8 @@ impl Reload {
 
     async fn reload(&mut self) -> Result<(), Refused> {
         let origin = Arc::clone(&self.origin);
-        let (new, warnings) = tokio::task::spawn_blocking(move || (origin.load)()).await??;
+        let (new, warnings) =
+            tokio::task::spawn_blocking(move || (origin.load)()).await.map_err(|_panic| Refused::Broken)??;
         let keys = needs_restart(&self.running, &new);
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));

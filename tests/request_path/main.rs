@@ -12,6 +12,7 @@
 mod house;
 mod limits;
 mod node;
+mod overtaken;
 mod panics;
 mod passphrase;
 mod people;

@@ -99,13 +99,13 @@ impl Source for FragileKey {
 }
 
 /// The request path with a fuse in each part that is not ours to write.
-struct Bench {
+pub struct Bench {
     directory: tempfile::TempDir,
     clock: Fuse,
     records: Fuse,
     key: Fuse,
     log: Log,
-    gate: Arc<Gate>,
+    pub gate: Arc<Gate>,
     pipeline: Arc<Pipeline>,
     tasks: TaskTracker,
     client: KmsServiceClient<Channel>,
@@ -115,7 +115,7 @@ struct Bench {
 
 impl Bench {
     /// Seal is allowed, Unseal is asked.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut key_file = fs::OpenOptions::new();
         key_file.write(true).create_new(true).mode(0o600);
@@ -160,7 +160,7 @@ impl Bench {
         Self { directory, clock, records, key, log, gate, pipeline, tasks, client, _listener: listener }
     }
 
-    async fn call(&self, operation: Operation) -> Result<Vec<u8>, Status> {
+    pub async fn call(&self, operation: Operation) -> Result<Vec<u8>, Status> {
         let (mut client, message) =
             (self.client.clone(), stubs::Request { node_uuid: CP_1.to_owned(), data: vec![1; 60] });
         let answer = match operation {
@@ -176,7 +176,7 @@ impl Bench {
     }
 
     /// The audit log, the sums of what was refused included.
-    async fn recorded(&self) -> String {
+    pub async fn recorded(&self) -> String {
         self.log.stop(Stopped { reason: Detail::new("end of the test") }).await.expect("recorded");
         fs::read_to_string(self.directory.path().join("audit.log")).expect("an audit log")
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Configuration, Gate, PoisonError, lock};
+use super::{Approved, Caller, Configuration, Gate, NotApproved, PoisonError, lock};
 use crate::approval::ask::{AskId, Call, Event, Fresh};
-use crate::approval::ledger::{Judgement, Ledger};
+use crate::approval::ledger::{Judgement, Ledger, Reason};
 use crate::approval::policy::{Action, Rule};
 use crate::clock::Now;
 use crate::peer::Node;
@@ -95,6 +95,26 @@ impl Gate {
         if let Err(error) = self.commit(&events).await {
             tracing::error!(%error, "closing unrecorded");
         }
+    }
+
+    /// Whether nothing has come between the approval and the release that now follows: a key may have taken seconds to
+    /// derive, in which a person said no, another configuration came, or the caller's time ran out.
+    ///
+    /// # Errors
+    /// [`NotApproved`]: nothing may be released any more.
+    pub fn still_approves(&self, approved: &Approved, caller: &Caller) -> Result<(), NotApproved> {
+        let now = self.clock.now();
+        let ledger = self.ledger();
+        if approved.admitted.generation() != self.configuration().generation {
+            return Err(NotApproved::Reconfigured);
+        }
+        if let Some(reason) = ledger.refused(now, approved.node(), approved.origin()) {
+            return Err(NotApproved::Refused(reason));
+        }
+        if caller.gone.is_cancelled() {
+            return Err(NotApproved::CallerGone);
+        }
+        if caller.is_in_time(now.moment) { Ok(()) } else { Err(NotApproved::Refused(Reason::TooLate)) }
     }
 
     /// What is under way. Takes every lock of the gate in turn: when this returns, none of them is stuck.

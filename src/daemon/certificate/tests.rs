@@ -131,6 +131,17 @@ fn a_defect_that_is_there_already_is_no_reason_to_keep_the_old_one() {
     assert!(matches!(certificate.look(NOW), Look::Replaced));
 }
 
+/// Some names are more than none: no node accepts the one in use.
+#[test]
+fn one_that_some_nodes_accept_replaces_one_that_has_expired() {
+    let host = Host::new();
+    host.write(&host.authorities.files(&[NAME, "kms.example.org"], (-90, 1)));
+    let certificate = Certificate::open(&host.places(&[NAME, "kms.example.org"]), NOW).expect("usable");
+    host.write(&host.authorities.files(&[NAME], GOOD));
+    assert_kept(&certificate.look(NOW), "it is not for kms.example.org", true);
+    assert!(matches!(certificate.look(NOW.after(2 * DAY)), Look::Replaced));
+}
+
 #[test]
 fn a_server_starts_with_a_certificate_that_has_expired_and_takes_the_next() {
     let host = Host::new();

@@ -182,3 +182,15 @@ async fn a_server_that_stops_reloads_nothing() {
     assert_eq!(bench.reload(&TEXT.replace("c232ab00-9414-41ec-b3c8-9f6bdeced846", CP_2)).await, "");
     assert!(!bench.lists(CP_2));
 }
+
+#[tokio::test]
+async fn a_panic_while_the_file_is_read_is_told_without_what_it_may_quote() {
+    let mut bench = Bench::new();
+    let secret = std::hint::black_box("hunter2");
+    let load: Load = Box::new(move || panic!("not a number: {secret}"));
+    bench.reload.origin = Arc::new(Origin { load, levels: Levels::default() });
+    let refused = bench.reload.reload().await.expect_err("it panicked");
+    let told = format!("{} {}", chain(&refused), refused.in_short());
+    assert!(!told.contains("hunter2"), "{told}");
+    bench.reload(TEXT).await;
+}
