@@ -217,7 +217,7 @@ impl TurnedAway {
                 self.certificate_refused += 1;
                 self.last_handshake = Some(error);
             }
-            HandshakeError::Late | HandshakeError::Failed(_) => {
+            HandshakeError::NotTls | HandshakeError::Late | HandshakeError::Failed(_) => {
                 self.no_handshake += 1;
                 // A refused certificate is what somebody has to see to: noise does not hide it.
                 if self.certificate_refused == 0 {

@@ -8,10 +8,15 @@ use std::fs;
 use std::path::Path;
 
 /// Files all of whose limits have a row.
-const ALL_OF: [&str; 6] = [
+const ALL_OF: [&str; 11] = [
     "listen.rs",
     "listen/connection.rs",
     "listen/limits.rs",
+    "listen/tls.rs",
+    "listen/tls/bounded.rs",
+    "certificate.rs",
+    "certificate/key.rs",
+    "key/passphrase.rs",
     "wire/talos.rs",
     "peer/admission.rs",
     "peer/rate_limit.rs",
@@ -63,6 +68,7 @@ fn written(number: &str) -> u64 {
         "s" => 1_000,
         "min" => 60_000,
         "KiB" => 1024,
+        "MiB" => 1024 * 1024,
         other => panic!("unknown unit {other}"),
     };
     number.parse::<u64>().unwrap_or_else(|_| panic!("no number: {number}")) * factor

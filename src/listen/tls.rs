@@ -1,6 +1,7 @@
 //! TLS 1.3 for nodes: what is offered, the handshake with its deadline, and the certificate that can be exchanged while
 //! connections are open.
 
+mod bounded;
 mod rehearsal;
 
 use std::fmt;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use rustls::{AlertDescription, ServerConfig};
+use rustls::{AlertDescription, InvalidMessage, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub use bounded::Bounded;
 pub use rehearsal::{Agreed, rehearse};
 
 use crate::certificate::{Pair, provider};
@@ -86,9 +88,12 @@ impl Encryption {
     pub async fn accept<Io: AsyncRead + AsyncWrite + Unpin>(&self, io: Io) -> Result<Stream<Io>, HandshakeError> {
         let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let accepting =
-            TlsAcceptor::from(config).accept_with(io, |connection| connection.set_buffer_limit(Some(MAX_BUFFERED)));
+            TlsAcceptor::from(config).accept_with(Bounded::new(io), |tls| tls.set_buffer_limit(Some(MAX_BUFFERED)));
         match tokio::time::timeout(HANDSHAKE_TIME, accepting).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().0.unbound();
+                Ok(Stream::Tls(Box::new(stream)))
+            }
             Ok(Err(error)) => Err(HandshakeError::from(error)),
             Err(_) => Err(HandshakeError::Late),
         }
@@ -101,13 +106,16 @@ pub enum HandshakeError {
     /// The peer says that it does not trust the certificate.
     #[error("the peer refuses the certificate ({0}): nightlatch check --tls says what is wrong with it")]
     CertificateRefused(&'static str),
+    /// The peer says something that is no record of TLS: a node whose endpoint begins with `grpc://`, or noise.
+    #[error("the peer does not speak TLS: the endpoint of a node has to begin with https:// and not with grpc://")]
+    NotTls,
     /// It took too long.
     #[error("not finished within {} s", HANDSHAKE_TIME.as_secs())]
     Late,
     /// Its place was given to another connection.
     #[error("closed for a newer connection")]
     Replaced,
-    /// The peer speaks another protocol or version, or went away.
+    /// The peer speaks another version, or another protocol inside, or went away.
     #[error(transparent)]
     Failed(io::Error),
 }
@@ -115,7 +123,11 @@ pub enum HandshakeError {
 impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
         let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-        let Some(rustls::Error::AlertReceived(alert)) = tls else { return Self::Failed(error) };
+        let alert = match tls {
+            Some(rustls::Error::AlertReceived(alert)) => alert,
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => return Self::NotTls,
+            _ => return Self::Failed(error),
+        };
         match alert {
             AlertDescription::BadCertificate => Self::CertificateRefused("bad certificate"),
             AlertDescription::CertificateExpired => Self::CertificateRefused("expired"),
@@ -133,7 +145,7 @@ pub enum Stream<Io> {
     /// As they come.
     Plain(Io),
     /// Inside TLS.
-    Tls(Box<TlsStream<Io>>),
+    Tls(Box<TlsStream<Bounded<Io>>>),
 }
 
 impl<Io> fmt::Debug for Stream<Io> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::frames::{END_STREAM, HEADERS, call, opening, take};
 use crate::installation::Installation;
-use crate::target::{MOST_GROWTH, Stream, Target};
+use crate::target::{MOST_GROWTH, Road, Stream, Target};
 use nightlatch::listen::limits::raise_descriptor_limit;
 
 /// Whether this process may have `count` descriptors; says so if not.
@@ -70,7 +70,7 @@ async fn one_address_takes_its_own_places_alone() {
 async fn fewer_descriptors_than_connections() {
     let installation = Installation::new();
     let server = installation.start_with_descriptors(28);
-    let target = Target::of(installation, server);
+    let target = Target::of(installation, server, Road::Plaintext);
     let silent: Vec<_> = (0..200).map(|number| target.connect(from(4, 1 + number % 50))).collect();
     target.assert_serves().await;
     target.installation.approvals();
@@ -83,17 +83,23 @@ async fn fewer_descriptors_than_connections() {
 /// connections.
 #[tokio::test]
 async fn a_thousand_held_calls() {
-    a_thousand_held(8, 16 * 1024).await;
+    a_thousand_held(8, false, 16 * 1024).await;
 }
 
 /// The same, with a connection for each. Of a connection the library for HTTP/2 alone keeps 28 KiB of buffers, whose
 /// pages count once they are touched.
 #[tokio::test]
 async fn a_thousand_held_calls_on_as_many_connections() {
-    a_thousand_held(1, 32 * 1024).await;
+    a_thousand_held(1, false, 32 * 1024).await;
 }
 
-async fn a_thousand_held(on_one_connection: u32, most: u64) {
+/// The same inside TLS, which keeps two keys and a buffer for each direction.
+#[tokio::test]
+async fn a_thousand_held_calls_inside_tls_on_as_many_connections() {
+    a_thousand_held(1, true, 64 * 1024).await;
+}
+
+async fn a_thousand_held(on_one_connection: u32, is_encrypted: bool, most: u64) {
     const NODES: u32 = 1_000;
     if !has_descriptors(u64::from(2 * NODES)) {
         return;
@@ -109,8 +115,9 @@ async fn a_thousand_held(on_one_connection: u32, most: u64) {
     let text = text.replace("node = [", &format!("node = [{nodes}")).replace("unseal = \"allow\"", "unseal = \"ask\"");
     let text = text + "\n[timings]\nhold = \"8s\"\nrelease_margin = \"1s\"\n";
     std::fs::write(installation.configuration(), text).expect("a configuration");
+    let road = if is_encrypted { Road::encrypted(&installation) } else { Road::Plaintext };
     let server = installation.start();
-    let target = Target::of(installation, server);
+    let target = Target::of(installation, server, road);
     target.assert_serves().await;
     let before = target.resident();
     let mut held = vec![];
@@ -119,6 +126,7 @@ async fn a_thousand_held(on_one_connection: u32, most: u64) {
         let calls = (0..on_one_connection).flat_map(|number| call(1 + 2 * number, &uuid(first + number), &[7; 60]));
         let bytes = opening(None).into_iter().chain(calls).collect::<Vec<u8>>();
         connection.write_all(&bytes).expect("the server listens");
+        connection.flush().expect("the server listens");
         held.push(connection);
     }
     let log = target.installation.state_directory().join("audit.log");
@@ -135,7 +143,9 @@ async fn a_thousand_held(on_one_connection: u32, most: u64) {
     target.assert_serves().await;
     drop(held);
     target.assert_serves().await;
-    eprintln!("{NODES} held calls, {on_one_connection} on a connection: from {before} KiB by {grown} KiB");
+    eprintln!(
+        "{NODES} held calls, {on_one_connection} on a connection, TLS {is_encrypted}: from {before} KiB by {grown} KiB"
+    );
     assert!(grown <= most, "the server grew by {grown} KiB");
 }
 

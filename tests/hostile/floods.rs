@@ -17,7 +17,10 @@ const FLOODER: Ipv4Addr = Ipv4Addr::new(127, 0, 7, 7);
 
 /// Throws `pieces` at the server ten times, while a node calls, and once more after that.
 async fn survives(pieces: impl Fn() -> Vec<Vec<u8>> + Send + Clone + 'static) -> Heard {
-    let target = Target::start();
+    survives_at(Target::start(), pieces).await
+}
+
+async fn survives_at(target: Target, pieces: impl Fn() -> Vec<Vec<u8>> + Send + Clone + 'static) -> Heard {
     target.assert_serves().await;
     let before = target.resident();
     let mut last = Heard::default();
@@ -48,12 +51,14 @@ fn streams(count: u32, of_stream: impl Fn(u32) -> Vec<u8>) -> Vec<Vec<u8>> {
 /// CVE-2023-44487: each stream is begun and taken back, so that no limit of open streams is reached.
 #[tokio::test]
 async fn streams_that_are_taken_back_at_once() {
-    let heard = survives(|| {
-        let all = streams(2_000, |stream| [call(stream, WORKER_2, &[7; 60]), reset(stream)].concat());
-        vec![all.concat()]
-    })
-    .await;
-    assert!(heard.is_cut(), "{:?}", heard.frames.last());
+    for target in [Target::start(), Target::start_encrypted()] {
+        let heard = survives_at(target, || {
+            let all = streams(2_000, |stream| [call(stream, WORKER_2, &[7; 60]), reset(stream)].concat());
+            vec![all.concat()]
+        })
+        .await;
+        assert!(heard.is_cut(), "{:?}", heard.frames.last());
+    }
 }
 
 #[tokio::test]
@@ -69,10 +74,12 @@ async fn headers_alone_that_are_taken_back_at_once() {
 #[tokio::test]
 async fn settings_and_pings_that_want_an_answer_each() {
     let answered = |heard: &Heard, kind| heard.frames.iter().filter(|frame| frame.kind == kind).count();
-    let heard = survives(|| flood(&frame(SETTINGS, 0, 0, &[]))).await;
-    assert!(answered(&heard, SETTINGS) > MANY);
-    let heard = survives(|| flood(&frame(PING, 0, 0, b"answer!!"))).await;
-    assert!(answered(&heard, PING) > MANY);
+    for start in [Target::start, Target::start_encrypted] {
+        let heard = survives_at(start(), || flood(&frame(SETTINGS, 0, 0, &[]))).await;
+        assert!(answered(&heard, SETTINGS) > MANY);
+        let heard = survives_at(start(), || flood(&frame(PING, 0, 0, b"answer!!"))).await;
+        assert!(answered(&heard, PING) > MANY);
+    }
 }
 
 #[tokio::test]

@@ -12,9 +12,13 @@
     reason = "a test that cannot be prepared has failed, and says so"
 )]
 
+#[expect(dead_code, unreachable_pub, reason = "it has more than is needed here")]
+#[path = "../secrets/certificate.rs"]
+mod certificate;
 mod crowds;
 mod floods;
 mod frames;
+mod handshakes;
 #[expect(dead_code, unreachable_pub, reason = "it has more than is needed here")]
 #[path = "../request_path/house.rs"]
 mod house;

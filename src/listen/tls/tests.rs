@@ -182,8 +182,21 @@ async fn what_is_no_tls_is_refused_at_once() {
     for noise in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 64], &[0xFF; 64]] {
         let (near, mut far) = duplex(64 * 1024);
         far.write_all(noise).await.expect("room");
-        assert!(matches!(encryption.accept(near).await, Err(HandshakeError::Failed(_))));
+        let refused = encryption.accept(near).await.expect_err("refused");
+        assert!(matches!(refused, HandshakeError::NotTls), "{refused:?}");
+        assert!(refused.to_string().contains("https://"), "{refused}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_is_too_long_is_not_kept() {
+    let (_, encryption) = server();
+    let (near, mut far) = duplex(64 * 1024);
+    // A hello of almost 64 KiB, in records of 16 KiB.
+    let records = [&[22, 3, 1, 0x40, 0, 1, 0, 0xFF, 0][..], &[0; 16 * 1024 - 4], &[22, 3, 1, 0x40, 0], &[0; 16 * 1024]];
+    far.write_all(&records.concat()).await.expect("room");
+    let refused = encryption.accept(near).await.expect_err("refused");
+    assert!(refused.to_string().contains("too long"), "{refused}");
 }
 
 /// Ends with the deadline: not before, and not after.
