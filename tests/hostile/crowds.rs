@@ -96,7 +96,7 @@ async fn a_thousand_held_calls_on_as_many_connections() {
 /// The same inside TLS, which keeps two keys and a buffer for each direction.
 #[tokio::test]
 async fn a_thousand_held_calls_inside_tls_on_as_many_connections() {
-    a_thousand_held(1, true, 64 * 1024).await;
+    a_thousand_held(1, true, 48 * 1024).await;
 }
 
 async fn a_thousand_held(on_one_connection: u32, is_encrypted: bool, most: u64) {
