@@ -3,8 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
+use nightlatch::listen::tls::Stream;
 use nightlatch::listen::{self, Connection};
 use nightlatch::peer::Peer;
 use nightlatch::wire::stubs::kms_service_server::{KmsService, KmsServiceServer};
@@ -75,14 +77,14 @@ async fn serve(args: &Args) -> Result<()> {
             server.serve_with_incoming(ReceiverStream::new(incoming)).await?;
         }
         Some(directory) => {
-            let acceptor = tls::acceptor(directory)?;
-            let (accepted, incoming) = mpsc::channel::<std::io::Result<Connection<tls::Accepted, Peer>>>(1);
+            let encryption = Arc::new(tls::encryption(directory)?);
+            let (accepted, incoming) = mpsc::channel::<std::io::Result<Connection<Stream<TcpStream>, Peer>>>(1);
             tokio::spawn(async move {
                 while let Ok(stream) = accept(&listener).await {
-                    let Ok(peer) = stream.peer_addr().map(Peer::plaintext) else { continue };
-                    let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
+                    let Ok(peer) = stream.peer_addr().map(Peer::encrypted) else { continue };
+                    let (encryption, accepted) = (Arc::clone(&encryption), accepted.clone());
                     tokio::spawn(async move {
-                        if let Ok(stream) = acceptor.accept(stream).await {
+                        if let Ok(stream) = encryption.accept(stream).await {
                             // An error means that the echo ends.
                             drop(accepted.send(Ok(Connection::new(stream, peer))).await);
                         }

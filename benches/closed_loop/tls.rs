@@ -5,22 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use nightlatch::certificate::{Pair, provider};
+use nightlatch::listen::tls::{ALPN, Encryption};
+use nightlatch::secret::SecretContents;
 use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
 
 /// The name that the certificate is for.
 pub const NAME: &str = "localhost";
-
-/// What HTTP/2 is called in a handshake.
-const ALPN: &[u8] = b"h2";
-
-/// A connection after its handshake.
-pub type Accepted = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// Makes `certificate.pem` and `key.pem` in `directory`.
 pub fn make(directory: &Path) -> Result<()> {
@@ -36,22 +32,22 @@ fn certificate(directory: &Path) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_file(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The echo's end.
-pub fn acceptor(directory: &Path) -> Result<TlsAcceptor> {
-    let key = PrivateKeyDer::from_pem_file(directory.join("key.pem"))?;
-    let mut config = ServerConfig::builder_with_protocol_versions(&[&TLS13])
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate(directory)?], key)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+/// The echo's end: what the server offers, by the server's own code.
+pub fn encryption(directory: &Path) -> Result<Encryption> {
+    let key = fs::read(directory.join("key.pem"))?;
+    let key = SecretContents::read(key.as_slice(), key.len())?;
+    let pair = Pair::parse(&fs::read(directory.join("certificate.pem"))?, &key, None)?;
+    Ok(Encryption::new(&pair)?)
 }
 
 /// The client's end. Nothing is resumed: a node that boots has no ticket.
 pub fn connector(directory: &Path) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate(directory)?)?;
-    let mut config =
-        ClientConfig::builder_with_protocol_versions(&[&TLS13]).with_root_certificates(roots).with_no_client_auth();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))

@@ -4,15 +4,17 @@
 
 use std::convert::Infallible;
 
+use super::derivation::{self, Extracted};
 use super::stretching::{self, StretchError, Stretching};
-use super::{Keks, KeyId, KeyReference, Provenance, derivation};
+use super::{Keks, KeyId, KeyReference, Provenance};
 use crate::request::NodeUuid;
 use crate::secret::{KeyBytes, Passphrase};
 
 /// KEKs that `kek` derives, which may err.
 #[cfg(test)]
 pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, mut kek: impl FnMut(&NodeUuid) -> KeyBytes) -> Keks {
-    let key = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(key) };
+    let extracted = Extracted::from(key);
+    let key = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(&extracted) };
     let Ok(keks) = Keks::danger_without_approval(node, &[], key, |node| Ok::<_, Infallible>(kek(node)));
     keks
 }
@@ -20,8 +22,9 @@ pub(crate) fn keks_for_test(key: &KeyBytes, node: &NodeUuid, mut kek: impl FnMut
 /// The KEKs of `node`, and of the identifiers that it had before, under `key`.
 #[must_use]
 pub fn keks(key: &KeyBytes, node: &NodeUuid, formerly: &[NodeUuid]) -> Keks {
-    let reference = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(key) };
-    let kek = |node: &NodeUuid| Ok::<_, Infallible>(derivation::kek(key, node));
+    let extracted = Extracted::from(key);
+    let reference = KeyReference { provenance: Provenance::Credential, id: derivation::key_id(&extracted) };
+    let kek = |node: &NodeUuid| Ok::<_, Infallible>(derivation::kek(&extracted, node));
     let Ok(keks) = Keks::danger_without_approval(node, formerly, reference, kek);
     keks
 }

@@ -42,7 +42,8 @@ impl Kek {
 #[derive(Debug)]
 pub struct Keks {
     own: Kek,
-    own_anew: Kek,
+    /// For what seals.
+    own_anew: Option<Kek>,
     former: Vec<Kek>,
 }
 
@@ -54,8 +55,8 @@ impl Keks {
         key: KeyReference,
         mut kek: impl FnMut(&NodeUuid) -> Result<KeyBytes, E>,
     ) -> Result<Self, E> {
-        let former = former(approved.request().operation(), approved.node());
-        Self::for_nodes(&approved.node().uuid, former, key, &mut kek)
+        let (operation, node) = (approved.request().operation(), approved.node());
+        Self::for_nodes(&node.uuid, former(operation, node), operation == Operation::Seal, key, &mut kek)
     }
 
     /// Derives for anybody who has the key. For [`danger_offline`](super::danger_offline).
@@ -65,17 +66,19 @@ impl Keks {
         key: KeyReference,
         mut kek: impl FnMut(&NodeUuid) -> Result<KeyBytes, E>,
     ) -> Result<Self, E> {
-        Self::for_nodes(own, former, key, &mut kek)
+        Self::for_nodes(own, former, true, key, &mut kek)
     }
 
     fn for_nodes<E>(
         own: &NodeUuid,
         former: &[NodeUuid],
+        seals: bool,
         key: KeyReference,
         kek: &mut dyn FnMut(&NodeUuid) -> Result<KeyBytes, E>,
     ) -> Result<Self, E> {
         let mut of = |node: &NodeUuid| Ok(Kek { key, node: node.clone(), secret: kek(node)? });
-        Ok(Self { own: of(own)?, own_anew: of(own)?, former: former.iter().map(of).collect::<Result<_, E>>()? })
+        let (first, anew) = (of(own)?, seals.then(|| of(own)).transpose()?);
+        Ok(Self { own: first, own_anew: anew, former: former.iter().map(of).collect::<Result<_, E>>()? })
     }
 
     /// The node's own, the only one that seals.
@@ -85,9 +88,9 @@ impl Keks {
     }
 
     /// The node's own, derived a second time: what opens a new blob again, so that a KEK which was derived wrongly or
-    /// changed in memory seals nothing that is then handed out.
-    pub(crate) fn own_anew(&self) -> &Kek {
-        &self.own_anew
+    /// changed in memory seals nothing that is then handed out. There is none for a call that seals nothing.
+    pub(crate) fn own_anew(&self) -> Option<&Kek> {
+        self.own_anew.as_ref()
     }
 
     /// All of them, the node's own first.

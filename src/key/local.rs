@@ -1,6 +1,7 @@
 //! A key that this process holds: 32 bytes from a credential.
 
-use super::{Keks, KeyId, KeyReference, PendingKeks, Provenance, Source, Unavailable, derivation};
+use super::derivation::{self, Extracted};
+use super::{Keks, KeyId, KeyReference, PendingKeks, Provenance, Source, Unavailable};
 use crate::approval::gate::Approved;
 use crate::secret::KeyBytes;
 
@@ -18,7 +19,7 @@ impl LocalKey {
     /// Takes over `key`, which must come from a cryptographic random generator: it is used as it is, not stretched.
     #[must_use]
     pub fn new(key: KeyBytes) -> Self {
-        Self { id: derivation::key_id(&key), key }
+        Self { id: derivation::key_id(&Extracted::from(&key)), key }
     }
 }
 
@@ -29,9 +30,10 @@ impl Source for LocalKey {
 
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a> {
         Box::pin(async move {
-            let keks = Keks::derive(approved, self.key(), |node| Ok(derivation::kek(&self.key, node)));
-            // Last, so that a key which changed while they were derived is noticed as well.
-            if derivation::key_id(&self.key) == self.id { keks } else { Err(Unavailable::Damaged(self.id)) }
+            let extracted = Extracted::from(&self.key);
+            let keks = Keks::derive(approved, self.key(), |node| Ok(derivation::kek(&extracted, node)));
+            // Of what they were derived from, and last, so that a change while they were derived is noticed as well.
+            if derivation::key_id(&extracted) == self.id { keks } else { Err(Unavailable::Damaged(self.id)) }
         })
     }
 }

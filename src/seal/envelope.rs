@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use self::layout::{COMMITMENT_LEN, Layout, TAG_LEN, WRAP_NONCE_LEN, WRAPPED_DEK_LEN};
-use crate::key::derivation::{self, PROTOCOL, length_prefixed};
+use crate::key::derivation::{Extracted, PROTOCOL, length_prefixed};
 use crate::key::stretching::Stretching;
 use crate::key::{Kek, Keks, KeyId, KeyReference, Provenance, SourceNumber};
 use crate::request::{BlobLength, NodeUuid, SealedBlob};
@@ -168,8 +168,8 @@ impl<'a> Envelope<'a> {
         self.flags & FLAG_ADDRESS_BOUND != 0
     }
 
-    /// Steps 11 to 14, with the KEK whose commitment it is.
-    fn open(&self, kek: &Kek, address: Option<IpAddr>) -> Result<Plaintext, Failed> {
+    /// Steps 11 to 14, with the KEK whose commitment it is, and what was extracted from that.
+    fn open(&self, kek: &Kek, extracted: &Extracted, address: Option<IpAddr>) -> Result<Plaintext, Failed> {
         let context = context(kek.node(), address);
         let Layout { wrapped_dek_at, data_at, .. } = Layout::of(self.key.number());
         let associated = |end| [&context, self.bytes.get(..end).unwrap_or(self.bytes)].concat();
@@ -177,7 +177,7 @@ impl<'a> Envelope<'a> {
         let (sealed_dek, tag) = self.wrapped_dek.split_last_chunk::<TAG_LEN>().ok_or(Failed::WrappedDek)?;
         let dek = KeyBytes::try_fill(|dek| {
             dek.copy_from_slice(sealed_dek);
-            XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
+            XChaCha20Poly1305::new(kek_encryption_key(extracted).expose().into())
                 .decrypt_inout_detached(
                     &XNonce::from(*self.wrap_nonce),
                     &associated(wrapped_dek_at),
@@ -186,6 +186,7 @@ impl<'a> Envelope<'a> {
                 )
                 .map_err(|_| Failed::WrappedDek)
         })?;
+        let dek = Extracted::from(&dek);
         if !equal(&dek_commitment(&dek), self.dek_commitment) {
             return Err(Failed::DekCommitment);
         }
@@ -237,8 +238,12 @@ fn open_with<'a>(
         (true, Some(address)) => Some(address),
         (true, None) => return Err(Failed::AddressMissing),
     };
-    let kek = keks.find(|kek| equal(&kek_commitment(kek), envelope.kek_commitment)).ok_or(Failed::KekCommitment)?;
-    Ok(Opened { plaintext: envelope.open(kek, address)?, kek })
+    let committed = keks.find_map(|kek| {
+        let extracted = Extracted::from(kek.secret());
+        equal(&kek_commitment(&extracted), envelope.kek_commitment).then_some((kek, extracted))
+    });
+    let (kek, extracted) = committed.ok_or(Failed::KekCommitment)?;
+    Ok(Opened { plaintext: envelope.open(kek, &extracted, address)?, kek })
 }
 
 /// Seals `plaintext` under the node's own KEK, bound to `address` when there is one, and opens the blob again, with
@@ -250,7 +255,7 @@ pub fn seal(keks: &Keks, address: Option<IpAddr>, plaintext: &Plaintext) -> Resu
     let fresh = KeyBytes::try_fill(|fresh| getrandom::fill(fresh)).map_err(Failed::Random)?;
     let (dek, wrap_nonce) = hedged(keks.own(), address, plaintext, &fresh);
     let blob = seal_with(keks.own(), address, plaintext, &dek, &wrap_nonce)?;
-    reopen(keks.own_anew(), address, plaintext, &blob)?;
+    reopen(keks.own_anew().ok_or(Failed::OtherCall)?, address, plaintext, &blob)?;
     Ok(blob)
 }
 
@@ -264,8 +269,9 @@ fn hedged(
     fresh: &KeyBytes,
 ) -> (KeyBytes, [u8; WRAP_NONCE_LEN]) {
     let input = Zeroizing::new([&fresh.expose()[..], &context(kek.node(), address), plaintext.expose()].concat());
-    let dek = derivation::secret(kek.secret(), "nightlatch sealed blob 1: DEK", &input);
-    let wrap_nonce = derivation::public(kek.secret(), "nightlatch sealed blob 1: wrap nonce", &input);
+    let kek = Extracted::from(kek.secret());
+    let dek = kek.secret("nightlatch sealed blob 1: DEK", &input);
+    let wrap_nonce = kek.public("nightlatch sealed blob 1: wrap nonce", &input);
     (dek, wrap_nonce)
 }
 
@@ -287,6 +293,7 @@ fn seal_with(
 ) -> Result<SealedBlob, Failed> {
     let context = context(kek.node(), address);
     let flags = if address.is_some() { FLAG_ADDRESS_BOUND } else { 0 };
+    let (extracted, extracted_dek) = (Extracted::from(kek.secret()), Extracted::from(dek));
     // All the room at once: a vector that grows would leave copies behind that are not wiped.
     let mut blob = Vec::with_capacity(Layout::of(kek.key().number()).max_len);
     blob.extend_from_slice(MAGIC);
@@ -297,11 +304,11 @@ fn seal_with(
         Provenance::Passphrase(stretching) => blob.extend_from_slice(&stretching.to_bytes()),
     }
     blob.extend_from_slice(wrap_nonce);
-    blob.extend_from_slice(&kek_commitment(kek));
+    blob.extend_from_slice(&kek_commitment(&extracted));
 
     let mut wrapped = Zeroizing::new([0; KeyBytes::LEN]);
     wrapped.copy_from_slice(dek.expose());
-    let tag = XChaCha20Poly1305::new(kek_encryption_key(kek).expose().into())
+    let tag = XChaCha20Poly1305::new(kek_encryption_key(&extracted).expose().into())
         .encrypt_inout_detached(
             &XNonce::from(*wrap_nonce),
             &[&*context, &*blob].concat(),
@@ -310,10 +317,10 @@ fn seal_with(
         .map_err(|_| Failed::Encryption)?;
     blob.extend_from_slice(&*wrapped);
     blob.extend_from_slice(&tag);
-    blob.extend_from_slice(&dek_commitment(dek));
+    blob.extend_from_slice(&dek_commitment(&extracted_dek));
 
     let mut data = Zeroizing::new(plaintext.expose().to_vec());
-    let tag = ChaCha20Poly1305::new(dek_encryption_key(dek).expose().into())
+    let tag = ChaCha20Poly1305::new(dek_encryption_key(&extracted_dek).expose().into())
         .encrypt_inout_detached(
             &SINGLE_USE_NONCE.into(),
             &[&*context, &*blob].concat(),
@@ -339,20 +346,20 @@ fn context(node: &NodeUuid, address: Option<IpAddr>) -> Vec<u8> {
         .concat()
 }
 
-fn kek_encryption_key(kek: &Kek) -> KeyBytes {
-    derivation::secret(kek.secret(), "nightlatch sealed blob 1: KEK encryption key", &[])
+fn kek_encryption_key(kek: &Extracted) -> KeyBytes {
+    kek.secret("nightlatch sealed blob 1: KEK encryption key", &[])
 }
 
-fn kek_commitment(kek: &Kek) -> [u8; COMMITMENT_LEN] {
-    derivation::public(kek.secret(), "nightlatch sealed blob 1: KEK commitment", &[])
+fn kek_commitment(kek: &Extracted) -> [u8; COMMITMENT_LEN] {
+    kek.public("nightlatch sealed blob 1: KEK commitment", &[])
 }
 
-fn dek_encryption_key(dek: &KeyBytes) -> KeyBytes {
-    derivation::secret(dek, "nightlatch sealed blob 1: DEK encryption key", &[])
+fn dek_encryption_key(dek: &Extracted) -> KeyBytes {
+    dek.secret("nightlatch sealed blob 1: DEK encryption key", &[])
 }
 
-fn dek_commitment(dek: &KeyBytes) -> [u8; COMMITMENT_LEN] {
-    derivation::public(dek, "nightlatch sealed blob 1: DEK commitment", &[])
+fn dek_commitment(dek: &Extracted) -> [u8; COMMITMENT_LEN] {
+    dek.public("nightlatch sealed blob 1: DEK commitment", &[])
 }
 
 fn equal(left: &[u8], right: &[u8]) -> bool {

@@ -11,7 +11,7 @@ pub fn named(keks: &Keks) -> (KeyId, &NodeUuid) {
 
 #[cfg(skipped)]
 pub fn derived(key: &KeyBytes, node: &NodeUuid) -> KeyBytes {
-    nightlatch::key::derivation::kek(key, node) //~ E0603
+    nightlatch::key::derivation::secret(key, "KEK", node.as_str().as_bytes()) //~ E0603
 }
 
 #[cfg(skipped)]

@@ -44,8 +44,12 @@ impl Queue {
             waiting.dropped = waiting.dropped.saturating_add(1);
             return;
         }
+        // Who sends looks again before it waits. To wake it is a call of the kernel, whether it sleeps or not.
+        let sleeps = waiting.events.is_empty() && !waiting.sending;
         waiting.events.push_back(event);
-        self.changed.notify_all();
+        if sleeps {
+            self.changed.notify_all();
+        }
     }
 
     /// Sends events to `destination`, and before one of them how many were dropped, until the queue is closed and empty.
@@ -56,8 +60,12 @@ impl Queue {
                     tracing::warn!(count = dropped, "events dropped");
                 }
                 event.send(destination);
-                self.lock().sending = false;
-                self.changed.notify_all();
+                let mut waiting = self.lock();
+                waiting.sending = false;
+                // Nobody else waits for that.
+                if waiting.closed {
+                    self.changed.notify_all();
+                }
             }
         });
     }
