@@ -23,7 +23,7 @@ fn call(criterion: &mut Criterion) {
     let admitted = || steps.admit(request()).expect("admitted");
     let approved = || steps.approve(admitted()).expect("approved");
     let mut group = criterion.benchmark_group("call");
-    let size = BatchSize::SmallInput;
+    let size = BatchSize::NumIterations(48);
     group.bench_function("parse", |bencher| bencher.iter_batched(|| data.clone(), Steps::parse, size));
     group.bench_function("admit", |bencher| bencher.iter_batched(request, |request| steps.admit(request), size));
     group.bench_function("approve", |bencher| bencher.iter_batched(admitted, |admitted| steps.approve(admitted), size));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::process::{self, Process};
-use crate::tls;
+use crate::tls::{self, NAME};
 
 const INSTALLATION: Uuid = Uuid::from_u128(0x9f8b_7c3e_2f4d_4a1b_8c6e_5d0f_9a7b_3c21);
 
@@ -173,7 +173,7 @@ impl House {
         let uid = rustix::process::getuid().as_raw();
         let tls = if tls {
             let [certificate, key] = [at("certificate.pem"), at("key.pem")];
-            format!("tls = {{ certificate = \"{certificate}\", key = \"{key}\" }}")
+            format!("tls = {{ certificate = \"{certificate}\", key = \"{key}\", names = [\"{NAME}\"] }}")
         } else {
             "tls = \"off\"".to_owned()
         };

@@ -23,8 +23,9 @@ pub struct Step {
     pub takes: Duration,
 }
 
-const BATCH: usize = 256;
-const BATCHES: usize = 41;
+/// Fewer than the calls that one node may have in progress.
+const BATCH: usize = 48;
+const BATCHES: usize = 201;
 
 /// The median of batches of `run`, for each of which `prepare` makes what it uses up.
 fn median<T, R>(prepare: impl Fn() -> Result<T>, mut run: impl FnMut(T) -> Result<R>) -> Result<Duration> {

@@ -94,15 +94,16 @@ impl Server {
     /// # Errors
     /// [`OpenError`]: the first thing that cannot be used.
     pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let directory = &config.state_directory;
+        // First of all: it holds the lock that keeps a second server away from the audit log as well, and that is to be said
+        // before anybody types a passphrase.
+        let (store, standing) = Store::open(directory, config.installation)
+            .map_err(|source| OpenError::State { directory: directory.clone(), source })?;
         let keyring = keyring(&config.keys)?;
         let certificate = match &config.tls {
             Tls::Off => None,
             Tls::On(places) => Some(Certificate::open(places, clock.now().wall).map_err(OpenError::Certificate)?),
         };
-        let directory = &config.state_directory;
-        // First of all: it holds the lock that keeps a second server away from the audit log as well.
-        let (store, standing) = Store::open(directory, config.installation)
-            .map_err(|source| OpenError::State { directory: directory.clone(), source })?;
         let path = directory.join(AUDIT_LOG);
         let (file, tail) =
             audit::file::File::open(&path, clock.now().wall).map_err(|source| OpenError::Audit { path, source })?;
