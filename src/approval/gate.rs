@@ -459,6 +459,7 @@ impl Gate {
 
     /// Tells the channels of a release that was recorded.
     pub fn released(&self, release: Release) {
+        self.ledger().settle(&release.terms);
         self.publish(vec![Event::Released(release)]);
     }
 

@@ -209,7 +209,8 @@ impl Ledger {
 
     /// The grants that are live, oldest first.
     pub fn grants(&self, now: Now) -> impl Iterator<Item = LiveGrant> {
-        self.grants.iter().filter(move |grant| now.moment < grant.until).map(move |grant| LiveGrant {
+        let is_live = move |grant: &&Grant| now.moment < grant.until && grant.uses_left > 0;
+        self.grants.iter().filter(is_live).map(move |grant| LiveGrant {
             ask: grant.ask,
             code: grant.code,
             node: ListedNode::clone(&grant.node),
@@ -241,6 +242,15 @@ impl Ledger {
             && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
         {
             grant.give_back();
+        }
+    }
+
+    /// The use that `terms` spent was for a release that is on record.
+    pub fn settle(&mut self, terms: &Terms) {
+        if let Some(terms) = &terms.grant
+            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
+        {
+            grant.settle();
         }
     }
 
@@ -467,7 +477,8 @@ impl Ledger {
                 grant.uses_left = seal_uses;
             }
         }
-        self.grants.retain(|grant| now.moment < grant.until && grant.uses_left > 0);
+        // The last use may come back.
+        self.grants.retain(|grant| now.moment < grant.until && (grant.uses_left > 0 || grant.under_way > 0));
         let stale: Vec<AskId> = self
             .asks
             .values()

@@ -100,7 +100,7 @@ fn dates(pair: &Pair, now: WallTime) -> Finding {
     let left = days_left(pair.not_after(), now);
     let found = format!("{} to {}, {left} days left", day(pair.not_before()), day(pair.not_after()));
     let soon = now.until(pair.not_after()) <= 21 * DAY;
-    Finding::fine("dates", if soon { format!("{found}: it should have been renewed by now") } else { found })
+    Finding::fine("dates", if soon { format!("{found}, and what renews it should have done so by now") } else { found })
 }
 
 fn names_covered(pair: &Pair, names: &[ServerName<'_>]) -> Finding {

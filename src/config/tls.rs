@@ -93,7 +93,7 @@ pub(super) fn check(written: Option<Spanned<TlsWritten>>, findings: &mut Finding
     let Some(written) = written else {
         let hint = "add [tls] with certificate, key and names; or tls = \"off\" at the top, if the path between the \
                     nodes and this host is trusted";
-        findings.problem(None, "tls is missing: plaintext connections must be said", hint);
+        findings.problem(None, "tls is missing: say how nodes connect", hint);
         return None;
     };
     let span = written.span();

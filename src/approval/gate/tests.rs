@@ -236,6 +236,23 @@ async fn what_could_not_be_opened_uses_nothing_up() {
 }
 
 #[tokio::test]
+async fn the_last_use_comes_back_as_well_however_long_a_key_takes() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+    let mut approved = vec![];
+    for second in 0..32 {
+        bench.clock.0.store(second, Ordering::Relaxed);
+        approved.push(bench.call().await.expect("approved"));
+    }
+    assert!(matches!(bench.call().await, Err(NotApproved::Waiting { .. })), "all uses are spent");
+    bench.clock.0.store(40, Ordering::Relaxed);
+    bench.gate.tick().await.expect("recorded");
+    bench.gate.failed(approved.pop().expect("some").terms());
+    assert!(bench.call().await.is_ok(), "its key was there a moment later");
+}
+
+#[tokio::test]
 async fn who_asks_too_often_is_told_with_the_name_of_the_node_and_nobody_else_is() {
     let bench = Bench::new();
     let mut told = bench.gate.subscribe("cli").expect("room");

@@ -174,6 +174,7 @@ impl Ledger {
             uses_left: self.timings.uses,
             used: false,
             given_back: 0,
+            under_way: 0,
             ends_with_lease: ask.lease_named,
             seal_only: false,
             sealed: BTreeSet::new(),

@@ -23,6 +23,8 @@ pub(super) struct Grant {
     pub(super) granted_at: Moment,
     pub(super) until: Moment,
     pub(super) uses_left: u32,
+    /// Uses that were spent on calls which may still fail, and then come back.
+    pub(super) under_way: u32,
     /// Whether it served any release yet.
     pub(super) used: bool,
     /// Uses that came back, since what they were spent on could not be sealed or opened.
@@ -55,14 +57,21 @@ impl Grant {
     /// Gives one use back: junk from a neighbour must not use up what the node needs. Not for ever: each try costs a
     /// record.
     pub(super) fn give_back(&mut self) {
+        self.settle();
         if self.given_back < MAX_GIVEN_BACK {
             self.given_back += 1;
             self.uses_left = self.uses_left.saturating_add(1);
         }
     }
 
+    /// One of the uses that were spent does not come back.
+    pub(super) fn settle(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+
     pub(super) fn spend(&mut self) -> Terms {
         self.used = true;
+        self.under_way = self.under_way.saturating_add(1);
         self.uses_left = self.uses_left.saturating_sub(1);
         Terms {
             grant: Some(GrantTerms {

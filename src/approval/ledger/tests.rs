@@ -113,7 +113,9 @@ impl Bench {
     }
 
     fn is_released(&mut self, seconds: u64, call: &Call) -> bool {
-        matches!(self.judge(seconds, call), Judgement::Approved(_))
+        let Judgement::Approved(terms) = self.judge(seconds, call) else { return false };
+        self.ledger.settle(&terms);
+        true
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn text(
     let (name, uid) = (quoted(&person.name), person.uid);
     Ok(format!(
         r#"# The configuration of nightlatch. The commented nightlatch.toml that comes with it explains every key.
-# After a change: nightlatch check, then restart the service.
+# After a change: nightlatch check, then systemctl reload nightlatch.
 
 # The state in state_directory belongs to this installation. Keep both as they are.
 installation = "{installation}"
