@@ -238,20 +238,22 @@ impl Ledger {
 
     /// Gives the use back that was spent on something that could not be sealed or opened.
     pub fn give_back(&mut self, terms: &Terms) {
-        if let Some(terms) = &terms.grant
-            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
-        {
+        if let Some(grant) = self.grant_of(terms) {
             grant.give_back();
         }
     }
 
     /// The use that `terms` spent was for a release that is on record.
     pub fn settle(&mut self, terms: &Terms) {
-        if let Some(terms) = &terms.grant
-            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
-        {
+        if let Some(grant) = self.grant_of(terms) {
             grant.settle();
         }
+    }
+
+    /// The grant that `terms` are of, if there is still one.
+    fn grant_of(&mut self, terms: &Terms) -> Option<&mut Grant> {
+        let ask = terms.grant.as_ref()?.ask;
+        self.grants.iter_mut().find(|grant| grant.ask == ask)
     }
 
     /// The denials and blocks in force.
@@ -456,9 +458,7 @@ impl Ledger {
 
     /// Lets a grant from a Seal unseal `blob`, which was sealed under it.
     pub fn sealed_under(&mut self, terms: &Terms, blob: Fingerprint) {
-        if let Some(terms) = &terms.grant
-            && let Some(grant) = self.grants.iter_mut().find(|grant| grant.ask == terms.ask)
-        {
+        if let Some(grant) = self.grant_of(terms) {
             grant.sealed.insert(blob);
         }
     }

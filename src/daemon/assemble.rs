@@ -9,7 +9,7 @@ use crate::peer::admission::{Admission, Lists};
 /// Who may ask at all.
 #[must_use]
 pub fn admission(config: &Config) -> Admission {
-    Admission::new(config.networks.clone(), config.nodes.iter().map(node), config.uuid_policy)
+    lists(config).into()
 }
 
 /// The same, for an admission that is there already.

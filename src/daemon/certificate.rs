@@ -200,11 +200,10 @@ impl Certificate {
     }
 
     fn look(&self, now: WallTime) -> Look {
-        let read = Contents::read(&self.places);
-        let found = read.as_ref().ok().map(Contents::digest);
+        let read = Contents::read(&self.places).map(|read| (read.digest(), read));
+        let found = read.as_ref().ok().map(|(contents, _)| *contents);
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = read.and_then(|read| {
-            let contents = read.digest();
+        let replaced = read.and_then(|(contents, read)| {
             if contents == serving.contents {
                 return Ok(None);
             }

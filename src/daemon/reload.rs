@@ -109,12 +109,11 @@ impl Reload {
     async fn apply(&self, new: &Config) {
         let (gate, admission) = (&self.watch.gate, &self.watch.admission);
         let generation = gate.configuration().generation.next();
-        let (lists, policy, timings) =
-            (assemble::lists(new).of(generation), assemble::policy(new), assemble::timings(&new.timings));
-        let now_listed = assemble::lists(new);
-        let is_listed = |node: &Node| now_listed.node(&node.uuid).is_some_and(|listed| **listed == *node);
+        let lists = Arc::new(assemble::lists(new).of(generation));
+        let (policy, timings) = (assemble::policy(new), assemble::timings(&new.timings));
+        let is_listed = |node: &Node| lists.node(&node.uuid).is_some_and(|listed| **listed == *node);
         let configuration = Configuration { generation, policy, timings };
-        gate.reconfigure(configuration, is_listed, || admission.replace(lists)).await;
+        gate.reconfigure(configuration, is_listed, || admission.replace(Arc::clone(&lists))).await;
     }
 }
 

@@ -230,18 +230,25 @@ pub struct Admission {
     other_calls: InProgress<(NodeUuid, Origin)>,
 }
 
-impl Admission {
-    /// Admits `nodes` from `networks`, as [`Lists::new`].
-    #[must_use]
-    pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
+/// Admits whom the lists name. Nobody has asked yet.
+impl From<Lists> for Admission {
+    fn from(lists: Lists) -> Self {
         Self {
-            lists: RwLock::new(Arc::new(Lists::new(networks, nodes, uuid_policy))),
+            lists: RwLock::new(Arc::new(lists)),
             listed: Mutex::default(),
             elsewhere: Mutex::default(),
             strangers: Mutex::default(),
             listed_calls: InProgress::new(LISTED_CALLS),
             other_calls: InProgress::new(OTHER_CALLS),
         }
+    }
+}
+
+impl Admission {
+    /// Admits `nodes` from `networks`, as [`Lists::new`].
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
+        Lists::new(networks, nodes, uuid_policy).into()
     }
 
     /// The lists in force.
@@ -251,8 +258,8 @@ impl Admission {
     }
 
     /// Admits whom `lists` name from now on. How often each has asked is not forgotten.
-    pub fn replace(&self, lists: Lists) {
-        *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lists);
+    pub fn replace(&self, lists: impl Into<Arc<Lists>>) {
+        *self.lists.write().unwrap_or_else(PoisonError::into_inner) = lists.into();
     }
 
     /// Whether `address` is in an allowed network.
