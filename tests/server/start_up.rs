@@ -193,6 +193,15 @@ fn second_server_on_the_same_state() {
 }
 
 #[test]
+fn second_server_is_told_before_it_wants_a_passphrase() {
+    let installation = Installation::new();
+    let _first = installation.start();
+    assert!(!add_passphrase(&installation).exists(), "whoever looks for it finds none");
+    let elsewhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    assert_refused(&run(NIGHTLATCH, &installation.serve(elsewhere)), &[75]);
+}
+
+#[test]
 fn port_that_is_taken() {
     let installation = Installation::new();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

@@ -253,6 +253,24 @@ async fn the_last_use_comes_back_as_well_however_long_a_key_takes() {
 }
 
 #[tokio::test]
+async fn a_release_for_nobody_or_too_late_is_none_although_it_was_approved() {
+    let bench = Bench::new();
+    let ask = bench.ask().await;
+    assert!(bench.gate.act(Generation::default(), bench.vote(ask, Verdict::Approve(None))).await.is_ok());
+    let approved = bench.call().await.expect("approved");
+    let deadline = bench.clock.now().moment.after(Duration::from_secs(3));
+    let caller = Caller { deadline: Some(deadline), gone: CancellationToken::new() };
+    bench.clock.0.store(2, Ordering::Relaxed);
+    assert!(bench.gate.still_approves(&approved, &caller).is_ok(), "a second is left");
+    bench.clock.0.store(3, Ordering::Relaxed);
+    let late = bench.gate.still_approves(&approved, &caller);
+    assert!(matches!(late, Err(NotApproved::Refused(Reason::TooLate))), "{late:?}");
+    caller.gone.cancel();
+    let gone = bench.gate.still_approves(&approved, &caller);
+    assert!(matches!(gone, Err(NotApproved::CallerGone)), "{gone:?}");
+}
+
+#[tokio::test]
 async fn who_asks_too_often_is_told_with_the_name_of_the_node_and_nobody_else_is() {
     let bench = Bench::new();
     let mut told = bench.gate.subscribe("cli").expect("room");
