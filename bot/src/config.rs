@@ -11,10 +11,10 @@ const MAX_FILE_LEN: u64 = 1024 * 1024;
 /// What the file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Config {
+pub struct Config {
     /// The channel's socket.
     #[serde(default = "default_socket")]
-    pub(crate) socket: PathBuf,
+    pub socket: PathBuf,
 }
 
 fn default_socket() -> PathBuf {
@@ -26,7 +26,7 @@ impl Config {
     ///
     /// # Errors
     /// When it cannot be read, is too long, or says something that is not known.
-    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
         let length = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
         anyhow::ensure!(length <= MAX_FILE_LEN, "{} is longer than 1 MiB", path.display());
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

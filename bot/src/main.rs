@@ -1,16 +1,11 @@
 //! Asks for approval of nightlatch requests on Telegram: a process of its own, which holds the bot's token and no keys.
 
-mod config;
-mod session;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-
-use self::config::Config;
-use self::session::Session;
+use nightlatch_bot::config::Config;
 
 /// Asks for approval of nightlatch requests on Telegram
 #[derive(Debug, Parser)]
@@ -29,14 +24,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (code, error, hint) = match Config::load(&arguments.config) {
         Err(error) => (CONFIG, format!("{error:#}"), "correct the file that --config names"),
-        Ok(config) => {
-            let session = Session::new(config);
-            (
-                UNAVAILABLE,
-                format!("the Telegram side is not built yet; {} would be followed", session.socket().display()),
-                "answer with nightlatch approvals meanwhile",
-            )
-        }
+        Ok(config) => (
+            UNAVAILABLE,
+            format!("the Telegram side is not built yet; {} would be followed", config.socket.display()),
+            "answer with nightlatch approvals meanwhile",
+        ),
     };
     // With standard error closed there is nobody left to tell.
     let _closed = write!(std::io::stderr(), "nightlatch-bot: error: {error}\nnightlatch-bot: hint: {hint}\n");
