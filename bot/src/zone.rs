@@ -77,8 +77,8 @@ pub fn span(millis: u64) -> String {
             tenths => format!("{seconds}.{tenths} s"),
         },
         10..120 => format!("{seconds} s"),
-        120..7_200 => format!("{minutes} min"),
-        7_200..172_800 => match minutes % 60 {
+        120..7_200 if minutes != 60 => format!("{minutes} min"),
+        120..172_800 => match minutes % 60 {
             0 => format!("{} h", minutes / 60),
             rest => format!("{} h {rest} min", minutes / 60),
         },
@@ -162,8 +162,21 @@ mod tests {
 
     #[test]
     fn spans_use_the_units_that_matter() {
-        let spans =
-            [0, 99, 400, 5_000, 65_999, 119_999, 120_000, 5_400_000, 7_200_000, 9_000_000, 86_400_000, 172_800_000];
+        let spans = [
+            0,
+            99,
+            400,
+            5_000,
+            65_999,
+            119_999,
+            120_000,
+            3_600_000,
+            5_400_000,
+            7_200_000,
+            9_000_000,
+            86_400_000,
+            172_800_000,
+        ];
         let read = [
             "less than 0.1 s",
             "less than 0.1 s",
@@ -172,6 +185,7 @@ mod tests {
             "65 s",
             "119 s",
             "2 min",
+            "1 h",
             "90 min",
             "2 h",
             "2 h 30 min",
