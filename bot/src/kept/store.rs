@@ -256,7 +256,7 @@ mod tests {
         type Make = fn(&Path);
         let makes: [Make; 3] = [
             |path| fs::create_dir(path).expect("a directory"),
-            |path| std::os::unix::fs::symlink("/dev/zero", path).expect("a link"),
+            |path| std::os::unix::fs::symlink("/etc/passwd", path).expect("a link"),
             |path| {
                 let kind = rustix::fs::FileType::Fifo;
                 rustix::fs::mknodat(CWD, path, kind, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
