@@ -7,7 +7,6 @@ mod idle;
 pub mod limits;
 pub mod logging;
 pub mod memory;
-pub mod notify;
 pub mod open;
 pub mod panics;
 pub mod records;

@@ -2,8 +2,11 @@
 //!
 //! A channel follows the asks with [`Follow`] and answers them through [`connect`]. Both speak gRPC over the channel's
 //! Unix socket. docs/spec/approval-protocol.md is the specification.
+//!
+//! Beside that, what each of these processes says to the service manager: [`notify`].
 
 mod follow;
+pub mod notify;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,17 @@
 //! What outlives a restart: which message shows which ask. docs/spec/telegram.md, "What is kept".
+//!
+//! Nothing here decides who may approve. So a file that is damaged is no reason not to start: it is put aside, and said.
+
+mod format;
+mod store;
 
 use std::collections::BTreeMap;
 
 use crate::message::{ChatId, MessageId};
 use crate::press::Nonce;
+
+pub use self::format::{Damage, MAX_LEN, parse, to_bytes};
+pub use self::store::{OpenError, PutAside, Store};
 
 /// Everything that is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,11 +20,11 @@ pub struct Kept {
     pub installation: String,
     /// Groups that became supergroups: the id in the configuration, and the one they have now.
     pub migrated: BTreeMap<ChatId, ChatId>,
-    /// The prompts that are open, or were closed a short while ago. At most [`MAX_PROMPTS`].
+    /// The prompts that are open, or were closed a short while ago, the newest last. At most [`MAX_PROMPTS`].
     pub prompts: Vec<KeptPrompt>,
 }
 
-/// Most prompts that are kept. The oldest make room.
+/// Most prompts that are kept. The first of the list make room.
 pub const MAX_PROMPTS: usize = 1024;
 
 /// One prompt: enough to edit it, and to know its buttons again.

@@ -9,8 +9,11 @@
 //! `session` decides everything and does nothing: it is told what happened, with the time, and says what is to be done.
 //! `render` turns facts into messages. `telegram` and `channel` do what they are told.
 
+pub mod cli;
 pub mod config;
+pub mod credential;
 pub mod kept;
+pub mod logging;
 pub mod message;
 pub mod press;
 pub mod render;

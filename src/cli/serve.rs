@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use nightlatch_approval_api::notify::Manager;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -16,7 +17,6 @@ use crate::config::{self, Config, LogLevel, Tls};
 use crate::credential::contents::ContentsError;
 use crate::credential::{self, terminal};
 use crate::daemon::certificate::CertificateError;
-use crate::daemon::notify::Manager;
 use crate::daemon::open::OpenError;
 use crate::daemon::reload::{Origin, load_again};
 use crate::daemon::{Order, ServeError, Server, SocketError, Sockets, Surroundings, limits, logging, memory, panics};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nightlatch_approval_api::notify::Manager;
 use nightlatch_approval_api::v1::approvals_server::ApprovalsServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, mpsc};
@@ -18,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 use super::certificate::Certificate;
 use super::idle;
-use super::notify::Manager;
 use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;

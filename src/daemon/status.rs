@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nightlatch_approval_api::notify::Manager;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::certificate::Certificate;
-use super::notify::Manager;
 use super::panics;
 use super::server::TICK;
 use crate::approval::gate::{Gate, UnderWay};

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nightlatch_approval_api::notify::Manager;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -18,7 +19,6 @@ use crate::cli::keygen::create_key;
 use crate::cli::{Failure, exit};
 use crate::clock::{Clock, HostClock, Moment};
 use crate::config::Config;
-use crate::daemon::notify::Manager;
 use crate::daemon::{Order, ServeError, Server, Sockets, Surroundings};
 use crate::state::Store;
 

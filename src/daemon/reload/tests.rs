@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use nightlatch_approval_api::notify::Manager;
+
 use super::*;
 use crate::approval::ask::Event;
 use crate::approval::gate::{Gate, Records, Unrecorded};
 use crate::clock::HostClock;
-use crate::daemon::notify::Manager;
 use crate::peer::standing::Standing;
 use crate::request::NodeUuid;
 

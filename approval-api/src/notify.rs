@@ -2,7 +2,7 @@
 //! it is kept and sent with the next one.
 //!
 //! By hand rather than by a crate: the one that is well kept (sd-notify) opens a socket for each message, and waits for
-//! the reader.
+//! the reader. It stands here because the server and each channel are services that say the same, and share nothing else.
 
 use std::ffi::OsStr;
 use std::io;
@@ -68,7 +68,7 @@ impl Manager {
         self.watchdog
     }
 
-    /// The server answers.
+    /// The service does what it is there for.
     pub fn ready(&self) {
         self.change("READY=1\n".to_owned());
     }
@@ -78,7 +78,7 @@ impl Manager {
         self.change(format!("RELOADING=1\nMONOTONIC_USEC={monotonic_usec}\n"));
     }
 
-    /// The server stops.
+    /// The service stops.
     pub fn stopping(&self) {
         self.change("STOPPING=1\n".to_owned());
     }
