@@ -15,4 +15,5 @@ pub mod message;
 pub mod press;
 pub mod render;
 pub mod session;
+pub mod token;
 pub mod zone;
