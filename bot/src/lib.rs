@@ -15,5 +15,6 @@ pub mod message;
 pub mod press;
 pub mod render;
 pub mod session;
+pub mod telegram;
 pub mod token;
 pub mod zone;
