@@ -19,4 +19,6 @@ pub mod press;
 pub mod render;
 pub mod session;
 pub mod texts;
+pub mod telegram;
+pub mod token;
 pub mod zone;
