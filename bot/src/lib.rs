@@ -10,6 +10,7 @@
 //! `render` turns facts into messages. `telegram` and `channel` do what they are told.
 
 pub mod config;
+pub mod demo;
 pub mod kept;
 pub mod message;
 pub mod press;
