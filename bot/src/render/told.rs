@@ -5,7 +5,7 @@ use nightlatch_approval_api::v1;
 use super::facts::{address, by, is_block, node_of, refused_from};
 use super::page::Page;
 use super::{Foreign, Releases, When, releases};
-use crate::message::Message;
+use crate::message::{ChatId, Message};
 use crate::texts::{self, prompt, told};
 use crate::zone::{Zone, between};
 
@@ -103,6 +103,18 @@ pub fn server_back(outage: Outage, now_ms: i64, zone: &Zone) -> Message {
 pub fn telegram_back(outage: Outage, now_ms: i64, zone: &Zone) -> Message {
     let (from, until) = (zone.at(outage.from_ms, now_ms), zone.at(outage.until_ms, now_ms));
     two_lines(&told::telegram_back(&from, &until), told::TELEGRAM_BACK_MEANS)
+}
+
+/// One chat cannot be written to: for the others, since those who are in it cannot be told.
+#[must_use]
+pub fn chat_closed(chat: ChatId) -> Message {
+    two_lines(&told::chat_closed(chat.0), told::CHAT_CLOSED_MEANS)
+}
+
+/// What `nightlatch-bot check` sends when it is asked to.
+#[must_use]
+pub fn test() -> Message {
+    two_lines(told::TEST, told::TEST_MEANS)
 }
 
 /// Telegram says for longer than a moment that another program reads this bot's updates.
