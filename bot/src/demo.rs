@@ -101,6 +101,7 @@ fn told() -> Vec<(&'static str, Message)> {
         ("Strangers call", render::notice(&strangers, NOW, zone)),
         ("A listed node's name from elsewhere", render::notice(&elsewhere, NOW, zone)),
         ("Too many questions at once", render::notice(&crowd, NOW, zone)),
+        ("Approved elsewhere", render::allowed(&cp1, &released(&pretend::known(), 3, true), NOW, zone)),
         ("Rule \"allow\"", render::allowed(&cp1, &released(&pretend::known(), 3, false), NOW, zone)),
         ("Somebody blocked a node", render::refused(&block, NOW, zone)),
         ("Somebody ended that", render::lifted(&lifted)),

@@ -308,11 +308,13 @@ pub(crate) mod told {
         format!("Until {at}. The address is one example.")
     }
 
-    pub(crate) fn allowed(node: &Foreign) -> String {
-        format!("🔓 {node} got keys without a question")
+    pub(crate) fn released(node: &Foreign, approved: bool) -> String {
+        if approved { format!("🔓 {node} got keys") } else { format!("🔓 {node} got keys without a question") }
     }
 
-    pub(crate) const ALLOWED_MEANS: &str = "Its rule in the server's configuration says \"allow\".";
+    pub(crate) const ALLOWED_MEANS: &str = "Nobody is asked: its rule in the server's configuration says \"allow\".";
+    pub(crate) const APPROVED_ELSEWHERE: &str =
+        "Somebody approved it: through another channel, or some time ago. See /history.";
 
     pub(crate) fn refused(blocked: bool, node: &Foreign, from: &str, by: &Foreign) -> String {
         if blocked {

@@ -117,6 +117,7 @@ pub(super) fn released(ask: &v1::Ask, keys: u16, asked: bool) -> Releases {
     for number in 0..keys {
         let after = 412 + u32::from(number) * 700;
         releases.add(&v1::Release {
+            ask_id: if asked { vec![0; 16] } else { vec![] },
             operation: ask.operation,
             address: ask.address.clone(),
             at_ms: ask.opened_at_ms + 65_000 + i64::from(after),

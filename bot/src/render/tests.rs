@@ -156,6 +156,21 @@ fn releases_are_summed_up_for_a_bounded_number_of_addresses() {
 }
 
 #[test]
+fn a_release_says_what_it_rests_on() {
+    let told = |asks: &[&[u8]]| {
+        let mut releases = Releases::default();
+        for ask_id in asks {
+            releases.add(&v1::Release { ask_id: ask_id.to_vec(), ..v1::Release::default() });
+        }
+        let text = visible(&allowed(&ask().node.unwrap(), &releases, NOW, &Zone::utc())).unwrap();
+        (text.contains("Nobody is asked"), text.contains("without a question"), text.contains("Somebody approved it"))
+    };
+    assert_eq!(told(&[b""]), (true, true, false));
+    assert_eq!(told(&[b"ask"]), (false, false, true));
+    assert_eq!(told(&[b"", b"ask"]), (true, false, true));
+}
+
+#[test]
 fn twenty_asks_and_four_hundred_nodes_fit() {
     let mut asks = vec![ask(); 20];
     for (number, ask) in asks.iter_mut().enumerate() {

@@ -55,12 +55,14 @@ pub fn notice(notice: &v1::Notice, now_ms: i64, zone: &Zone) -> Message {
     page.finish(vec![])
 }
 
-/// What a node got under the rule "allow", in one message for each node.
+/// What a node got although no prompt of the chat shows it, in one message for each node: under the rule "allow", or under
+/// an approval that was given elsewhere.
 #[must_use]
 pub fn allowed(node: &v1::Node, releases: &Releases, now_ms: i64, zone: &Zone) -> Message {
-    let mut page = Page::new(&told::allowed(&node_of(Some(node))));
+    let mut page = Page::new(&told::released(&node_of(Some(node)), releases.approved));
     releases::lines(releases, false, When { zone, now_ms }, &mut page);
-    page.line(told::ALLOWED_MEANS);
+    page.maybe(releases.approved.then(|| told::APPROVED_ELSEWHERE.to_owned()));
+    page.maybe(releases.allowed.then(|| told::ALLOWED_MEANS.to_owned()));
     page.finish(vec![])
 }
 
