@@ -65,7 +65,7 @@ impl Cli {
                 let (config, warnings) = load(&self.config)?;
                 check::run(&args, &self.config, &config, &warnings)
             }
-            Command::Demo(args) => demo::run(&args, &self.config),
+            Command::Demo(args) => demo::run(&args),
         }
     }
 }

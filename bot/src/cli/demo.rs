@@ -1,19 +1,19 @@
-//! `nightlatch-bot demo`: real prompts for pretend asks, in the configured chats or as a page.
+//! `nightlatch-bot demo`: what people are asked, with pretend nodes. It needs neither token nor configuration.
 
-use std::path::Path;
-
-use super::failure::{Failure, exit};
+use super::failure::Failure;
+use super::print_document;
+use crate::demo;
 
 /// Options of `nightlatch-bot demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print a page with every prompt instead of sending it: needs neither token nor configuration
+    /// Print a page for a browser, which looks as a phone does, instead of text
     #[arg(long)]
     html: bool,
 }
 
-/// Shows the prompts.
-pub(super) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
-    let place = if args.html { "standard output".to_owned() } else { config.display().to_string() };
-    Err(Failure::new(exit::UNAVAILABLE, format!("the prompts are not built yet; {place} would be used")))
+/// Prints the prompts.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let scenes = demo::demo();
+    print_document(&if args.html { demo::html(&scenes) } else { demo::text(&scenes) })
 }
