@@ -100,7 +100,9 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NoDirectory(TOKEN) => {
-                "start nightlatch-bot.service, or name a file of mode 0600 in the configuration: token_file".into()
+                "the service has it; by hand run systemd-run --wait --pipe --uid=nightlatch-bot -p \
+                LoadCredentialEncrypted=telegram-token:/etc/credstore.encrypted/telegram-token nightlatch-bot check"
+                    .into()
             }
             Self::NoDirectory(name) => format!("add LoadCredentialEncrypted={name} to the service, or name a file"),
             Self::Missing(_) => "see that the path is right".into(),
