@@ -17,8 +17,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// What there is to know.
 #[derive(Debug)]
 pub enum Update {
-    /// Connected, for the first time or again: this is all that is open now. What was open before and is not in it was
-    /// closed or forgotten meanwhile.
+    /// Connected, for the first time or again, or the server has begun anew because it was reloaded or we were too slow:
+    /// this is all that is open now. What was open before and is not in it was closed or forgotten meanwhile.
     Connected(Snapshot),
     /// Something happened.
     Event(Event),
@@ -46,23 +46,28 @@ impl Follow {
     }
 
     /// Waits for the next update. While the server is away there is one [`Update::Lost`], and then silence until it is
-    /// back. Cancel safe: an update that was not returned comes with the next call.
+    /// back. A stream that the server ends in peace is no loss unless the next one ends before anything came. Cancel safe:
+    /// an update that was not returned comes with the next call.
     ///
     /// # Errors
     /// When the server refuses this process for good.
     pub async fn next(&mut self) -> Result<Update, Status> {
         loop {
             let lost = match self.advance().await {
-                Ok(update) => {
+                Ok(Some(update)) => {
                     self.retry = FIRST_RETRY;
                     self.told_lost = false;
                     return Ok(update);
                 }
+                Ok(None) if self.retry == FIRST_RETRY => None,
+                Ok(None) => Some(Status::unavailable("the server ended the stream")),
                 Err(status) if is_final(&status) => return Err(status),
-                Err(status) => status,
+                Err(status) => Some(status),
             };
             self.events = None;
-            if !self.told_lost {
+            if let Some(lost) = lost
+                && !self.told_lost
+            {
                 self.told_lost = true;
                 return Ok(Update::Lost(lost));
             }
@@ -71,7 +76,8 @@ impl Follow {
         }
     }
 
-    async fn advance(&mut self) -> Result<Update, Status> {
+    /// The next update, or `None` when the server has ended the stream in peace.
+    async fn advance(&mut self) -> Result<Option<Update>, Status> {
         let events = match &mut self.events {
             Some(events) => events,
             None => {
@@ -81,11 +87,13 @@ impl Follow {
         };
         loop {
             match events.message().await? {
-                Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => return Ok(Update::Connected(snapshot)),
-                Some(v1::Event { event: Some(event) }) => return Ok(Update::Event(event)),
+                Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => {
+                    return Ok(Some(Update::Connected(snapshot)));
+                }
+                Some(v1::Event { event: Some(event) }) => return Ok(Some(Update::Event(event))),
                 // An event that only a newer version knows.
                 Some(v1::Event { event: None }) => {}
-                None => return Err(Status::unavailable("the server ended the stream")),
+                None => return Ok(None),
             }
         }
     }

@@ -10,12 +10,19 @@
 //! `render` turns facts into messages. `telegram` and `channel` do what they are told.
 
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod credential;
+pub mod demo;
 pub mod kept;
 pub mod logging;
 pub mod message;
 pub mod press;
 pub mod render;
+pub mod run;
+mod server;
 pub mod session;
+pub mod telegram;
+pub mod texts;
+pub mod token;
 pub mod zone;

@@ -1,10 +1,34 @@
 //! What the bot decides: what happened goes in, with the time; what is to be done comes out. No I/O, no clock, no
 //! Telegram library, so that every case of it is a test without a network.
+//!
+//! - [`Session::take`] is told what happened,
+//! - [`Session::next`] is asked what is to be done, until there is nothing,
+//! - [`Session::wake_at`] says when to ask again although nothing happened.
 
-use std::collections::BTreeSet;
+mod board;
+mod commands;
+mod events;
+mod lane;
+mod notes;
+mod presses;
+mod prompts;
+mod telegram_side;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::message::{ChatId, UserId};
+use nightlatch_approval_api::{Update, v1};
+use tonic::Status;
+
+use self::board::Board;
+use self::commands::Commands;
+use self::notes::Notes;
+use self::presses::Presses;
+use self::prompts::Prompts;
+use self::telegram_side::Side;
+use crate::kept::Kept;
+use crate::message::{Call, ChatId, Failure, Incoming, PressId, Told, UserId};
+use crate::press::Nonce;
 use crate::zone::Zone;
 
 /// What the session goes by.
@@ -43,3 +67,269 @@ pub struct Quiet {
     /// The minute after its last: 0 to 1,439, not equal to `from`.
     pub until: u16,
 }
+
+/// The time, as the session is told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since some moment before the start; never goes back. Everything that waits goes by it.
+    pub monotonic: Duration,
+    /// Milliseconds since 1970-01-01 00:00 UTC, for people alone.
+    pub unix_ms: i64,
+}
+
+/// Something that was given out as [`Output`] and comes back in [`Input`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The server's stream brought this.
+    Server(Box<Update>),
+    /// Telegram brought this.
+    Telegram(Incoming),
+    /// This is how [`Output::Telegram`] ended.
+    Told(Ticket, Told),
+    /// This is how [`Output::Server`] ended.
+    Answered(Ticket, Result<Reply, Status>),
+    /// Telegram's updates can, or cannot, be read.
+    Polled(Result<(), Failure>),
+    /// How this bot is called there, without the `@`: commands in groups name it.
+    Named(String),
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Telegram is to be told this.
+    Telegram(Ticket, Call),
+    /// The server is to be asked this, at once and once. It answers within seconds, or never.
+    Server(Ticket, Request),
+    /// This is what a restart would need to know.
+    Keep(Kept),
+}
+
+/// What the server is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// A person's answer to an ask.
+    Vote(v1::VoteRequest),
+    /// To refuse a node.
+    Block(v1::BlockRequest),
+    /// To end that.
+    Unblock(v1::UnblockRequest),
+    /// How things stand: the first event of a Subscribe of its own.
+    Look,
+}
+
+/// What the server answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To a vote.
+    Vote(Box<v1::VoteResponse>),
+    /// To a block.
+    Block(v1::BlockResponse),
+    /// To its end.
+    Unblock(v1::UnblockResponse),
+    /// How things stand.
+    Look(v1::Snapshot),
+}
+
+/// Where 16 random bytes come from.
+pub type Random = Box<dyn FnMut() -> [u8; 16] + Send>;
+
+/// Closed asks that are shown by /history.
+const HISTORY: usize = 32;
+/// Answers to presses that wait to be sent. Past it, whoever pressed sees the button turn until Telegram gives up.
+const MAX_ANSWERS: usize = 64;
+
+/// One run of the bot.
+pub struct Session {
+    settings: Settings,
+    random: Random,
+    now: Now,
+    tickets: u64,
+    board: Board,
+    /// Calls that the board gave out.
+    told: BTreeMap<Ticket, board::PostingId>,
+    answers: VecDeque<(PressId, String, bool)>,
+    answering: BTreeSet<Ticket>,
+    requests: VecDeque<(Ticket, Request)>,
+    presses: Presses,
+    commands: Commands,
+    prompts: Prompts,
+    notes: Notes,
+    server: Server,
+    side: Side,
+    installation: String,
+    migrated: BTreeMap<ChatId, ChatId>,
+    /// The name of this bot, once Telegram said it.
+    name: Option<String>,
+    is_unkept: bool,
+}
+
+/// What is known of the server.
+#[derive(Debug, Default)]
+struct Server {
+    /// Since when it is there; `None` while it is not.
+    here_since: Option<Duration>,
+    /// Since when it is not there.
+    away_since: Duration,
+    /// Whether the prompts say so.
+    is_shown_away: bool,
+    version: String,
+    asks: BTreeMap<Vec<u8>, Open>,
+    refusals: Vec<v1::Refusal>,
+    grants: Vec<v1::Grant>,
+    /// Newest last.
+    closed: VecDeque<v1::Closed>,
+    nodes: Vec<v1::NodeStatus>,
+    /// When the grants were told, in milliseconds since 1970-01-01 00:00 UTC: they say how much is left of them.
+    told_at_ms: i64,
+}
+
+/// An ask that is open.
+#[derive(Debug)]
+struct Open {
+    ask: v1::Ask,
+    /// When this run heard of it first.
+    since: Duration,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("server", &self.server).field("board", &self.board).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session that goes on where the one that left `kept` ended.
+    #[must_use]
+    pub fn new(settings: Settings, kept: Kept, random: Random, now: Now) -> Self {
+        let mut session = Self {
+            settings,
+            random,
+            now,
+            tickets: 0,
+            board: Board::new(),
+            told: BTreeMap::new(),
+            answers: VecDeque::new(),
+            answering: BTreeSet::new(),
+            requests: VecDeque::new(),
+            presses: Presses::default(),
+            commands: Commands::default(),
+            prompts: Prompts::default(),
+            notes: Notes::default(),
+            server: Server { away_since: now.monotonic, ..Server::default() },
+            side: Side::new(now.monotonic),
+            installation: kept.installation,
+            migrated: kept.migrated,
+            name: None,
+            is_unkept: false,
+        };
+        session.adopt(kept.prompts);
+        session
+    }
+
+    /// Takes in what happened.
+    pub fn take(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Server(update) => self.update(*update),
+            Input::Telegram(incoming) => self.incoming(incoming),
+            Input::Told(ticket, told) => self.was_told(ticket, told),
+            Input::Answered(ticket, reply) => self.answered(ticket, reply),
+            Input::Polled(polled) => self.polled(polled),
+            Input::Named(name) => self.name = Some(name),
+        }
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn next(&mut self, now: Now) -> Option<Output> {
+        self.now = now;
+        if let Some((ticket, request)) = self.requests.pop_front() {
+            return Some(Output::Server(ticket, request));
+        }
+        self.presses_are_due();
+        if self.answering.len() < MAX_ANSWERS
+            && let Some((press, text, alert)) = self.answers.pop_front()
+        {
+            let ticket = self.ticket();
+            self.answering.insert(ticket);
+            return Some(Output::Telegram(ticket, Call::Answer { press, text, alert }));
+        }
+        self.prompts_are_due();
+        self.notes_are_due();
+        if let Some((posting, call)) = self.board.next(now.monotonic) {
+            let ticket = self.ticket();
+            self.told.insert(ticket, posting);
+            return Some(Output::Telegram(ticket, call));
+        }
+        std::mem::take(&mut self.is_unkept).then(|| Output::Keep(self.kept()))
+    }
+
+    /// When [`Self::next`] has something to do although nothing happened. Asked when it had nothing.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        [self.board.wake_at(self.now.monotonic), self.presses_wake_at(), self.prompts_wake_at(), self.notes_wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn nonce(&mut self) -> Nonce {
+        Nonce((self.random)())
+    }
+
+    fn answer(&mut self, press: PressId, text: String, alert: bool) {
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.push_back((press, text, alert));
+        }
+    }
+
+    fn request(&mut self, request: Request) -> Ticket {
+        let ticket = self.ticket();
+        self.requests.push_back((ticket, request));
+        ticket
+    }
+
+    /// The chat of the configuration that has this id now.
+    fn chat(&self, id: ChatId) -> Option<&Chat> {
+        self.settings.chats.iter().find(|chat| self.id_now(chat) == id)
+    }
+
+    /// The id that a chat of the configuration has now.
+    fn id_now(&self, chat: &Chat) -> ChatId {
+        self.migrated.get(&chat.id).copied().unwrap_or(chat.id)
+    }
+
+    /// The chats in which people are told of this node, by the ids they have now, with their turns.
+    fn chats_for(&self, node: Option<&v1::Node>) -> Vec<(ChatId, u8)> {
+        let covers = |chat: &&Chat| match (&chat.clusters, node) {
+            (None, _) | (_, None) => true,
+            (Some(clusters), Some(node)) => clusters.contains(&node.cluster),
+        };
+        self.settings.chats.iter().filter(covers).map(|chat| (self.id_now(chat), chat.turn)).collect()
+    }
+
+    /// What the wall clock said at this moment, as far as it went on evenly since.
+    fn wall(&self, at: Duration) -> i64 {
+        let ago = self.now.monotonic.saturating_sub(at);
+        self.now.unix_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether what can wait is to come without a sound.
+    fn is_quiet(&self) -> bool {
+        let Some(Quiet { from, until }) = self.settings.quiet else { return false };
+        let minute = self.settings.zone.minute_of_day(self.now.unix_ms);
+        if from < until { (from..until).contains(&minute) } else { minute >= from || minute < until }
+    }
+}
+
+#[cfg(test)]
+mod tests;

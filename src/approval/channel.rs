@@ -187,6 +187,7 @@ impl Approvals for Channel {
                 .collect(),
             grants: subscription.grants.iter().map(message::grant).collect(),
             closed: subscription.closed.iter().map(message::closed).collect(),
+            nodes: message::nodes(lists.nodes(), &subscription.approvals),
         };
         let first = v1::Event { event: Some(v1::event::Event::Snapshot(snapshot)) };
         let rest = ReceiverStream::new(subscription.events).filter_map(|event| message::event(&event));

@@ -5,6 +5,7 @@ mod life;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -25,9 +26,9 @@ use super::notices::Notices;
 use super::policy::{Action, Policy};
 use crate::clock::{Clock, Moment};
 use crate::peer::admission::{Admitted, Generation, NotAdmitted};
-use crate::peer::standing::{Refusal, Standing};
+use crate::peer::standing::{LastApproval, Refusal, Standing};
 use crate::peer::{ListedNode, Origin, Peer};
-use crate::request::{Operation, Request};
+use crate::request::{NodeUuid, Operation, Request};
 
 /// Proof that the rule for a call was met at the moment of its release, and that a use of its grant was spent on it.
 #[derive(Debug)]
@@ -213,7 +214,9 @@ pub struct Subscription {
     pub grants: Vec<LiveGrant>,
     /// The asks that were closed last, newest last.
     pub closed: Vec<ClosedAsk>,
-    /// What happens from now on. It ends when the channel lags behind.
+    /// Who approved each node last, from wherever.
+    pub approvals: HashMap<NodeUuid, LastApproval>,
+    /// What happens from now on. It ends when the channel lags behind, and with the configuration.
     pub events: mpsc::Receiver<Arc<Event>>,
 }
 
@@ -533,6 +536,7 @@ impl Gate {
             refusals: ledger.refusals().cloned().collect(),
             grants: ledger.grants(self.clock.now()).collect(),
             closed: ledger.closed_last(CLOSED_TOLD),
+            approvals: ledger.last_approvals(),
             events,
         })
     }

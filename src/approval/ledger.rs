@@ -7,7 +7,7 @@ mod reconfigure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use self::act::Act;
@@ -259,6 +259,18 @@ impl Ledger {
     /// The denials and blocks in force.
     pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
         self.refusals.iter().map(|bound| &bound.refusal)
+    }
+
+    /// The last approval of each node, from wherever it called.
+    #[must_use]
+    pub fn last_approvals(&self) -> HashMap<NodeUuid, LastApproval> {
+        let mut last = HashMap::<NodeUuid, LastApproval>::new();
+        for approval in self.approvals.values() {
+            if last.get(&approval.node).is_none_or(|other| other.at <= approval.at) {
+                last.insert(approval.node.clone(), approval.clone());
+            }
+        }
+        last
     }
 
     /// Whether asks or grants are open that would be lost with the process.

@@ -175,7 +175,9 @@ pub fn is_shared(uuid: &NodeUuid) -> bool {
 pub struct Lists {
     generation: Generation,
     networks: Vec<IpNet>,
-    nodes: HashMap<NodeUuid, ListedNode>,
+    /// In the order of the configuration.
+    nodes: Vec<ListedNode>,
+    by_uuid: HashMap<NodeUuid, ListedNode>,
     uuid_policy: UuidPolicy,
 }
 
@@ -183,8 +185,9 @@ impl Lists {
     /// Admits `nodes` from `networks`. Without networks, or without nodes, nobody is admitted.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
-        let nodes = nodes.into_iter().map(|node| (node.uuid.clone(), ListedNode::new(node))).collect();
-        Self { generation: Generation::default(), networks, nodes, uuid_policy }
+        let nodes: Vec<ListedNode> = nodes.into_iter().map(ListedNode::new).collect();
+        let by_uuid = nodes.iter().map(|node| (node.uuid.clone(), ListedNode::clone(node))).collect();
+        Self { generation: Generation::default(), networks, nodes, by_uuid, uuid_policy }
     }
 
     /// The same, as the configuration of this generation.
@@ -202,12 +205,12 @@ impl Lists {
     /// The node listed under `uuid`.
     #[must_use]
     pub fn node(&self, uuid: &NodeUuid) -> Option<&ListedNode> {
-        self.nodes.get(uuid)
+        self.by_uuid.get(uuid)
     }
 
-    /// Every listed node, in no order.
+    /// Every listed node, in the order in which they were given.
     pub fn nodes(&self) -> impl Iterator<Item = &ListedNode> {
-        self.nodes.values()
+        self.nodes.iter()
     }
 
     fn allow(&self, address: IpAddr) -> bool {

@@ -1,14 +1,16 @@
 //! The ledger's data as messages of `nightlatch.approval.v1`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use nightlatch_approval_api::v1;
+use prost::Message as _;
 
 use crate::approval::ask::{Ask, ClosedAsk, Event, LiveGrant, Notice, NoticeKind, Outcome, Release, Warning};
 use crate::approval::ledger::act::Answer;
-use crate::peer::standing::{Refusal, RefusalKind};
+use crate::peer::standing::{LastApproval, Refusal, RefusalKind};
 use crate::peer::{ListedNode, Origin};
-use crate::request::Operation;
+use crate::request::{NodeUuid, Operation};
 
 /// An event, if it is one that channels are told.
 #[must_use]
@@ -138,6 +140,33 @@ pub fn grant(grant: &LiveGrant) -> v1::Grant {
         seconds_left: whole_seconds(grant.left),
         uses_left: grant.uses_left,
     }
+}
+
+/// Longest that the nodes of a snapshot are together, in bytes.
+pub const MAX_NODES_LEN: usize = 1024 * 1024;
+
+/// The listed nodes, and who approved each last. Those that do not fit into [`MAX_NODES_LEN`] are left out: a snapshot that
+/// a client cannot read would keep everybody from answering.
+#[must_use]
+pub fn nodes<'a>(
+    listed: impl Iterator<Item = &'a ListedNode>,
+    approvals: &HashMap<NodeUuid, LastApproval>,
+) -> Vec<v1::NodeStatus> {
+    let mut len = 0;
+    let status = |listed: &ListedNode| {
+        let last = approvals.get(&listed.uuid);
+        v1::NodeStatus {
+            node: Some(node(listed)),
+            last_approved_at_ms: last.map_or(0, |last| last.at.unix_millis()),
+            last_approved_by: last.map_or_else(String::new, |last| last.by.to_string()),
+        }
+    };
+    let fits = |status: &v1::NodeStatus| {
+        // With its tag, and its length, which takes two bytes for the longest names that a configuration can have.
+        len += 3 + status.encoded_len();
+        len <= MAX_NODES_LEN
+    };
+    listed.map(status).take_while(fits).collect()
 }
 
 fn release(release: &Release) -> v1::Release {

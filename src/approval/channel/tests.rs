@@ -1,5 +1,6 @@
 //! Who may listen and answer on a channel, for whom, and for how long.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,8 @@ use crate::approval::ledger::Timings;
 use crate::approval::policy::{Layer, Policy};
 use crate::clock::{Clock, Moment, Now, WallTime};
 use crate::peer::admission::UuidPolicy;
-use crate::peer::standing::Standing;
-use crate::peer::{Node, Peer};
+use crate::peer::standing::{LastApproval, Standing};
+use crate::peer::{Node, Origin, Peer};
 use crate::request::Operation;
 
 const ALICE: u32 = 1000;
@@ -79,18 +80,17 @@ impl Bench {
         let timings = Timings { hold: Duration::ZERO, ..Timings::default() };
         let records = Arc::clone(&notebook) as Arc<dyn Records>;
         let gate = Arc::new(Gate::new(policy, timings, Standing::default(), Arc::new(StoppedClock), records));
-        let node = |claim, name: &str| Node {
-            uuid: uuid(claim),
-            name: name.into(),
-            cluster: None,
-            addresses: vec![],
-            formerly: vec![],
-            bind_address: false,
-        };
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let nodes = [node(CP_1, "cp-1"), node("worker-2", "worker-2")];
         let admission = Arc::new(Admission::new(networks, nodes, UuidPolicy::default()));
         Self { channel: Channel::new("phone", people, "an installation", gate, admission), notebook }
+    }
+
+    async fn snapshot(&self) -> v1::Snapshot {
+        let stream = self.channel.subscribe(from(ALICE, v1::SubscribeRequest {})).await.map(Response::into_inner);
+        let first = stream.expect("alice may").next().await.expect("a snapshot").expect("no status").event;
+        let Some(v1::event::Event::Snapshot(snapshot)) = first else { panic!("{first:?}") };
+        snapshot
     }
 
     /// An ask of cp-1.
@@ -128,6 +128,17 @@ impl Bench {
             _ => None,
         };
         events.iter().filter_map(voter).collect()
+    }
+}
+
+fn node(claim: &str, name: &str) -> Node {
+    Node {
+        uuid: NodeUuid::parse(claim).expect("printable"),
+        name: name.into(),
+        cluster: None,
+        addresses: vec![],
+        formerly: vec![],
+        bind_address: false,
     }
 }
 
@@ -280,4 +291,33 @@ async fn whoever_was_known_before_a_reload_or_answers_while_the_server_stops_has
     bench.channel.gate.stop();
     assert_eq!(bench.vote(ALICE, yes(&ask)).await, Err(Code::Unavailable));
     assert_eq!(bench.channel.gate.under_way().asks, 1, "nothing was decided");
+}
+
+#[tokio::test]
+async fn a_snapshot_lists_every_node_in_the_order_of_the_configuration_and_who_approved_it_last() {
+    let names = ["zeta", "cp-1", "alpha", "worker-2"];
+    let listed: Vec<ListedNode> = names.iter().map(|name| ListedNode::new(node(name, name))).collect();
+    let at = WallTime::from_unix_millis(7_000);
+    let (uuid, by) = (listed[2].uuid.clone(), "alice".into());
+    let last = LastApproval { node: uuid.clone(), origin: Origin::Listed, by, at };
+    let told = message::nodes(listed.iter(), &[(uuid, last)].into());
+    let name = |status: &v1::NodeStatus| status.node.as_ref().expect("a node").name.clone();
+    assert_eq!(told.iter().map(name).collect::<Vec<_>>(), names);
+    let approvals: Vec<_> = told.iter().map(|node| (node.last_approved_at_ms, &*node.last_approved_by)).collect();
+    assert_eq!(approvals, [(0, ""), (0, ""), (7_000, "alice"), (0, "")]);
+
+    let bench = Bench::new(People::OwnUser);
+    assert_eq!(bench.snapshot().await.nodes.iter().map(name).collect::<Vec<_>>(), ["cp-1", "worker-2"]);
+}
+
+/// The rest of a snapshot has 3 MiB then, and a channel that cannot read it would keep people from answering.
+#[test]
+fn the_nodes_of_a_snapshot_take_a_mebibyte_at_most() {
+    let longest = |number: usize| ListedNode::new(node(&format!("{number:064}"), &"\u{10330}".repeat(64)));
+    let listed: Vec<ListedNode> = (0..4096).map(longest).collect();
+    let told = message::nodes(listed.iter(), &HashMap::new());
+    assert!((2_000..4_096).contains(&told.len()), "{}", told.len());
+    let snapshot = v1::Snapshot { nodes: told, ..v1::Snapshot::default() };
+    let len = prost::Message::encoded_len(&snapshot);
+    assert!((message::MAX_NODES_LEN - 1_000..=message::MAX_NODES_LEN).contains(&len), "{len}");
 }

@@ -72,7 +72,8 @@ impl Gate {
     ///
     /// From then on nothing is released that the new configuration would not release. Asks and grants of a node go on
     /// only when `is_listed` knows just that node, when its rule asks for what was asked for, and with the votes of people
-    /// who still are approvers. Calls that are held are let go: the node's next call is judged anew.
+    /// who still are approvers. Calls that are held are let go: the node's next call is judged anew. Channels are cut off
+    /// once they were told what that closed: whether they may listen is asked again, and they are told the nodes of now.
     pub async fn reconfigure(
         &self,
         configuration: Configuration,
@@ -89,6 +90,7 @@ impl Gate {
             let events = ledger.reconfigure(self.clock.now(), policy, timings, &before.policy.approvers, is_listed);
             *self.configuration.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
             self.publish(events.clone());
+            lock(&self.subscribers).clear();
             events
         };
         self.wake();

@@ -712,3 +712,20 @@ fn refusals_are_bounded_and_a_node_replaces_its_own() {
     }
     assert_eq!(bench.ledger.refusals().count(), 1);
 }
+
+#[test]
+fn the_newest_approval_of_a_node_counts_wherever_it_came_from() {
+    let mut bench = Bench::new();
+    let uuid = node("cp-1").uuid.clone();
+    let newest = |bench: &Bench| bench.ledger.last_approvals().get(&uuid).map(|last| (last.at, last.origin));
+    assert_eq!(newest(&bench), None);
+    // In both orders of their origins, so that neither is the newest by chance.
+    let calls = [from_address(unseal(1), 1), from_address(unseal(1), 2), from_address(unseal(1), 1)];
+    for (turn, call) in calls.iter().enumerate() {
+        let seconds = 1_000 * u64::try_from(turn).expect("few");
+        let ask = bench.ask(seconds, call);
+        assert!(matches!(bench.approve(seconds, ask), Answer::Decided(_)));
+        assert_eq!(newest(&bench), Some((at(seconds).wall, call.origin)));
+    }
+    assert_eq!(bench.ledger.last_approvals().len(), 1, "of one node");
+}

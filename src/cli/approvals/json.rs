@@ -17,6 +17,7 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
         "refusals": snapshot.refusals.iter().map(held).collect::<Vec<_>>(),
         "grants": snapshot.grants.iter().map(grant).collect::<Vec<_>>(),
         "closed": snapshot.closed.iter().map(closed).collect::<Vec<_>>(),
+        "nodes": snapshot.nodes.iter().map(status).collect::<Vec<_>>(),
     })
 }
 
@@ -157,6 +158,15 @@ fn held(refusal: &v1::Refusal) -> Value {
         "address": (!refusal.address.is_empty()).then_some(&refusal.address),
         "by": refusal.by,
         "until": time(refusal.until_ms),
+    })
+}
+
+fn status(status: &v1::NodeStatus) -> Value {
+    let is_known = status.last_approved_at_ms != 0;
+    json!({
+        "node": node(status.node.as_ref()),
+        "last_approved_at": is_known.then(|| time(status.last_approved_at_ms)),
+        "last_approved_by": is_known.then_some(&status.last_approved_by),
     })
 }
 

@@ -183,3 +183,16 @@ async fn the_gate_is_idle_when_nothing_would_be_lost() {
     assert!(!bench.gate.is_idle(), "an act is under way");
     drop(nothing_is_written);
 }
+
+#[tokio::test]
+async fn another_configuration_cuts_every_channel_off_once_it_was_told_what_that_closed() {
+    let bench = Bench::new();
+    bench.ask().await;
+    let mut channel = bench.gate.subscribe("phone").expect("room");
+    bench.reconfigure(Layer { quorum: Some(2), ..Layer::default() }).await;
+    let last = channel.events.try_recv();
+    assert!(matches!(last.as_deref(), Ok(Event::Closed(_))), "{last:?}");
+    let end = channel.events.try_recv().map_err(|error| error == mpsc::error::TryRecvError::Disconnected);
+    assert!(matches!(end, Err(true)), "it has to subscribe again, and to be let in again: {end:?}");
+    assert!(bench.gate.subscribe("phone").expect("room").asks.is_empty());
+}

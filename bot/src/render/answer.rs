@@ -1,0 +1,113 @@
+//! What a press is answered: one short plain text, which Telegram shows over the chat.
+
+use nightlatch_approval_api::v1;
+
+use super::facts::{by, is_seal, node_of};
+use super::page::shorten;
+use super::{Foreign, When};
+use crate::press::Choice;
+use crate::texts::{answer as texts, prompt};
+use crate::zone::Zone;
+
+/// Longest text of an answer, in UTF-16 code units: the Bot API's answerCallbackQuery.
+const MAX_LEN: usize = 200;
+
+/// What there is to answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer<'a> {
+    /// The server's word on a vote for this.
+    Voted(Choice, &'a v1::Ask, &'a v1::VoteResponse),
+    /// The ask was closed before, as is known without asking the server.
+    Closed(Choice, &'a v1::Closed),
+    /// It is not open, and nobody knows why.
+    Unknown,
+    /// Who pressed is not one of the chat's people.
+    NotListed,
+    /// The message does not, or no longer, show an open prompt; or it is a copy of one.
+    OldMessage,
+    /// The server is away: the vote was not sent.
+    ServerAway,
+    /// The vote was sent, and nothing came back in time.
+    NoAnswer,
+    /// The server refused, and says so.
+    Refused(&'a str),
+}
+
+/// The answer to a press.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Plain text of at most 200 characters.
+    pub text: String,
+    /// Whether it stays until it is put away: where somebody might believe that it counted.
+    pub alert: bool,
+}
+
+/// The words for an answer.
+#[must_use]
+pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
+    let when = When { zone, now_ms };
+    let (text, alert) = match *answer {
+        Answer::Voted(choice, ask, response) => voted(choice, ask, response, when),
+        Answer::Closed(choice, closed) => (too_late(choice, closed, when), true),
+        Answer::Unknown => (texts::UNKNOWN.to_owned(), true),
+        Answer::NotListed => (texts::NOT_LISTED.to_owned(), true),
+        Answer::OldMessage => (texts::OLD_MESSAGE.to_owned(), true),
+        Answer::ServerAway => (texts::SERVER_AWAY.to_owned(), true),
+        Answer::NoAnswer => (texts::NO_ANSWER.to_owned(), true),
+        Answer::Refused(reason) => (texts::refused(&Foreign::full(reason)), true),
+    };
+    Answered { text: shorten(&text, MAX_LEN), alert }
+}
+
+fn voted(choice: Choice, ask: &v1::Ask, response: &v1::VoteResponse, when: When<'_>) -> (String, bool) {
+    let now = response.ask.as_ref().unwrap_or(ask);
+    let missing = || prompt::missing(now.votes_missing, now.channels_missing);
+    match response.result() {
+        v1::VoteResult::Decided => (
+            response.closed.as_ref().map_or_else(|| texts::CLOSED_NOW.to_owned(), |closed| decided(closed, ask, when)),
+            false,
+        ),
+        v1::VoteResult::Counted => (texts::counted(&missing()), false),
+        v1::VoteResult::Repeated => (texts::repeated(&missing()), false),
+        v1::VoteResult::Closed => {
+            let closed = response.closed.as_ref();
+            (closed.map_or_else(|| texts::UNKNOWN.to_owned(), |closed| too_late(choice, closed, when)), true)
+        }
+        v1::VoteResult::Unknown => (texts::UNKNOWN.to_owned(), true),
+        v1::VoteResult::NotAnApprover => (texts::not_an_approver(&node_of(now.node.as_ref())), true),
+        v1::VoteResult::Unspecified => (texts::NEWER_SERVER.to_owned(), true),
+    }
+}
+
+fn decided(closed: &v1::Closed, ask: &v1::Ask, when: When<'_>) -> String {
+    let node = node_of(ask.node.as_ref());
+    let until = when.end(closed.at_ms, closed.for_seconds);
+    match closed.outcome() {
+        v1::Outcome::Approved => texts::approved(is_seal(ask.operation), &node, &until),
+        v1::Outcome::Denied => texts::denied(&node, &until),
+        v1::Outcome::Blocked => texts::blocked(&node, &until),
+        v1::Outcome::Expired | v1::Outcome::Unspecified => texts::CLOSED_NOW.to_owned(),
+    }
+}
+
+/// How it was closed. Who said no to what was approved before is told how to stop it.
+fn too_late(choice: Choice, closed: &v1::Closed, when: When<'_>) -> String {
+    let said = texts::too_late(&how(closed, when));
+    let no = matches!(choice, Choice::Deny | Choice::Block);
+    if !no || closed.outcome() != v1::Outcome::Approved {
+        return said;
+    }
+    let node = closed.ask.as_ref().and_then(|ask| ask.node.as_ref());
+    format!("{said} {}", texts::stop_it(&node_of(node)))
+}
+
+pub(super) fn how(closed: &v1::Closed, when: When<'_>) -> String {
+    let at = when.at(closed.at_ms);
+    match closed.outcome() {
+        v1::Outcome::Approved => texts::how(texts::APPROVED, &by(&closed.by), &at),
+        v1::Outcome::Denied => texts::how(texts::DENIED, &by(&closed.by), &at),
+        v1::Outcome::Blocked => texts::how(texts::BLOCKED, &by(&closed.by), &at),
+        v1::Outcome::Expired => texts::how_expired(&at),
+        v1::Outcome::Unspecified => texts::how_unknown(&at),
+    }
+}

@@ -1,0 +1,361 @@
+//! The messages that people should see, and how they get there: what is wanted, what is shown, and which call brings the
+//! one closer to the other without annoying Telegram.
+//!
+//! A message that changes five times while it waits for its turn is edited once. What nobody needs to see any more is
+//! never sent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::lane::{Bucket, Lane};
+use crate::message::{Call, ChatId, Failure, Message, MessageId, Told};
+
+/// Most messages that are looked after at once. Past it the least urgent ones are given up.
+const MAX_POSTINGS: usize = 2_048;
+/// Shortest time between two edits of one message that change nothing decisive.
+const EDIT_EVERY: Duration = Duration::from_secs(4);
+/// How long something that can wait is tried to be told. Who reads "a call was refused" a day later learns nothing.
+const STALE_AFTER: Duration = Duration::from_secs(3600);
+/// Calls at once, over all chats.
+const MAX_IN_FLIGHT: usize = 8;
+/// Messages per second over all chats: 30 are what Telegram's FAQ allows.
+const OVERALL: (u32, Duration) = (25, Duration::from_millis(40));
+/// First and longest wait after a call that did not reach Telegram.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A message that fails so often in a way that has no name is given up.
+const MAX_REFUSALS: u32 = 3;
+
+/// Names one message of the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PostingId(u64);
+
+/// How much a message can wait. Earlier ones go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Somebody is asked.
+    Ask,
+    /// What was decided, or that nothing can be.
+    Outcome,
+    /// The answer to a command, the second call for an ask.
+    Reply,
+    /// Votes, attempts, releases.
+    Progress,
+    /// What is told and asks for nothing.
+    Notice,
+}
+
+/// How a message is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    pub(super) rank: Rank,
+    /// Whether the phone stays silent.
+    pub(super) silent: bool,
+    /// The message it belongs to.
+    pub(super) reply_to: Option<PostingId>,
+}
+
+#[derive(Debug)]
+struct Posting {
+    chat: ChatId,
+    how: How,
+    /// How urgent it is to edit it, once it was sent.
+    edit: Rank,
+    wanted: Message,
+    /// Where it is, once it was sent.
+    id: Option<MessageId>,
+    /// What it says there, as far as known.
+    shown: Option<Message>,
+    since: Duration,
+    /// Whether it may change later, and so is kept after it was sent.
+    changes: bool,
+    not_before: Duration,
+    refusals: u32,
+    in_flight: Option<Message>,
+}
+
+impl Posting {
+    fn rank(&self) -> Rank {
+        if self.id.is_some() { self.edit } else { self.how.rank }
+    }
+
+    fn is_done(&self) -> bool {
+        self.id.is_some() && self.shown.as_ref() == Some(&self.wanted)
+    }
+}
+
+/// What a call that ended means for the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// Nothing that matters beyond the board.
+    Nothing,
+    /// A message was sent, or edited.
+    Shown(PostingId),
+    /// A message cannot be edited any more, or was removed by somebody.
+    Gone(PostingId),
+    /// This chat cannot be written to.
+    Closed(ChatId, String),
+    /// This group has another id now.
+    Migrated(ChatId, ChatId),
+    /// The token is not accepted.
+    Token,
+}
+
+/// All messages, and the pace of telling them.
+#[derive(Debug)]
+pub(super) struct Board {
+    postings: BTreeMap<PostingId, Posting>,
+    lanes: HashMap<ChatId, Lane>,
+    overall: Bucket,
+    /// Nothing reaches Telegram: until then nothing is tried.
+    away_until: Duration,
+    retry: Duration,
+    next: u64,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self {
+            postings: BTreeMap::new(),
+            lanes: HashMap::new(),
+            overall: Bucket::new(OVERALL.0, OVERALL.1),
+            away_until: Duration::ZERO,
+            retry: RETRY.0,
+            next: 0,
+        }
+    }
+
+    /// Has `message` sent, and forgets it then.
+    pub(super) fn tell(&mut self, now: Duration, chat: ChatId, message: Message, how: How) {
+        self.insert(now, chat, message, how, false);
+    }
+
+    /// Has `message` sent, and looks after it.
+    pub(super) fn post(&mut self, now: Duration, chat: ChatId, message: Message, how: How) -> PostingId {
+        self.insert(now, chat, message, how, true)
+    }
+
+    /// Looks after a message that was sent by an earlier run; nothing is done to it before it is to change.
+    pub(super) fn adopt(&mut self, now: Duration, chat: ChatId, id: MessageId) -> PostingId {
+        let how = How { rank: Rank::Outcome, silent: true, reply_to: None };
+        let name = self.insert(now, chat, Message::default(), how, true);
+        if let Some(posting) = self.postings.get_mut(&name) {
+            posting.id = Some(id);
+            posting.shown = Some(Message::default());
+        }
+        name
+    }
+
+    fn insert(&mut self, now: Duration, chat: ChatId, wanted: Message, how: How, changes: bool) -> PostingId {
+        if self.postings.len() >= MAX_POSTINGS {
+            self.make_room();
+        }
+        self.next += 1;
+        let name = PostingId(self.next);
+        let posting = Posting {
+            chat,
+            how,
+            edit: Rank::Progress,
+            wanted,
+            id: None,
+            shown: None,
+            since: now,
+            changes,
+            not_before: now,
+            refusals: 0,
+            in_flight: None,
+        };
+        self.postings.insert(name, posting);
+        name
+    }
+
+    /// Gives up the least urgent message, the oldest of them.
+    fn make_room(&mut self) {
+        let least = self.postings.iter().max_by_key(|(name, posting)| (posting.rank(), std::cmp::Reverse(**name)));
+        if let Some(name) = least.map(|(name, _)| *name) {
+            self.postings.remove(&name);
+        }
+    }
+
+    /// What the message should say from now on. `rank` says how urgent the change is.
+    pub(super) fn change(&mut self, name: PostingId, message: Message, rank: Rank) {
+        let Some(posting) = self.postings.get_mut(&name) else { return };
+        if posting.wanted == message {
+            return;
+        }
+        posting.wanted = message;
+        posting.edit = rank;
+        if rank < Rank::Progress {
+            posting.not_before = Duration::ZERO;
+        }
+    }
+
+    /// Looks after it no longer. What was not sent never will be.
+    pub(super) fn forget(&mut self, name: PostingId) {
+        self.postings.remove(&name);
+    }
+
+    /// It will not change again: it is forgotten once it says what it should.
+    pub(super) fn leave(&mut self, name: PostingId) {
+        if let Some(posting) = self.postings.get_mut(&name) {
+            posting.changes = false;
+            if posting.is_done() {
+                self.postings.remove(&name);
+            }
+        }
+    }
+
+    /// Where the message is, if it was sent.
+    pub(super) fn place(&self, name: PostingId) -> Option<(ChatId, MessageId)> {
+        let posting = self.postings.get(&name)?;
+        Some((posting.chat, posting.id?))
+    }
+
+    /// Whether the message says what it should, as far as anybody can bring that about.
+    pub(super) fn is_settled(&self, name: PostingId) -> bool {
+        self.postings.get(&name).is_none_or(Posting::is_done)
+    }
+
+    /// Whether the message was sent, or may have been.
+    pub(super) fn may_be_seen(&self, name: PostingId) -> bool {
+        self.postings.get(&name).is_some_and(|posting| posting.id.is_some() || posting.in_flight.is_some())
+    }
+
+    /// Whether the chat could not be written to when it was tried last.
+    pub(super) fn is_closed(&self, chat: ChatId) -> bool {
+        self.lanes.get(&chat).is_some_and(Lane::is_closed)
+    }
+
+    /// Telegram answers: what waited for that is tried at once.
+    pub(super) fn reached(&mut self) {
+        self.away_until = Duration::ZERO;
+        self.retry = RETRY.0;
+    }
+
+    /// Somebody wrote or pressed in this chat: it can be written to.
+    pub(super) fn heard(&mut self, chat: ChatId) {
+        if let Some(lane) = self.lanes.get_mut(&chat).filter(|lane| lane.is_closed()) {
+            *lane = Lane::new(chat);
+        }
+    }
+
+    /// A group has a new id. Its messages stay behind and cannot be edited: those that still matter are sent again.
+    pub(super) fn migrate(&mut self, from: ChatId, to: ChatId) {
+        for posting in self.postings.values_mut().filter(|posting| posting.chat == from) {
+            posting.chat = to;
+            posting.id = None;
+            posting.shown = None;
+            posting.in_flight = None;
+            posting.not_before = Duration::ZERO;
+        }
+        self.lanes.remove(&from);
+    }
+
+    /// The call that is due, if one is.
+    pub(super) fn next(&mut self, now: Duration) -> Option<(PostingId, Call)> {
+        self.postings.retain(|_, posting| {
+            let is_stale = posting.how.rank == Rank::Notice && now.saturating_sub(posting.since) > STALE_AFTER;
+            posting.in_flight.is_some() || posting.id.is_some() || !is_stale
+        });
+        let in_flight = self.postings.values().filter(|posting| posting.in_flight.is_some()).count();
+        if now < self.away_until || in_flight >= MAX_IN_FLIGHT || self.overall.wait(now) > Duration::ZERO {
+            return None;
+        }
+        let lanes = &mut self.lanes;
+        let (name, _) = self
+            .postings
+            .iter()
+            .filter(|(_, posting)| posting.in_flight.is_none() && !posting.is_done() && posting.not_before <= now)
+            .filter(|(_, posting)| lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat)).is_free(now))
+            .min_by_key(|(name, posting)| (posting.rank(), **name))?;
+        let name = *name;
+        let reply_to = self.postings.get(&name)?.how.reply_to.and_then(|name| self.place(name)).map(|(_, id)| id);
+        let posting = self.postings.get_mut(&name)?;
+        self.overall.take(now);
+        self.lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat)).take(now);
+        posting.in_flight = Some(posting.wanted.clone());
+        let (chat, message) = (posting.chat, posting.wanted.clone());
+        let call = match posting.id {
+            Some(id) => Call::Edit { chat, id, message },
+            None => Call::Send { chat, message, silent: posting.how.silent, reply_to },
+        };
+        Some((name, call))
+    }
+
+    /// When something will be due that is not now.
+    pub(super) fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let waiting = self.postings.values().filter(|posting| posting.in_flight.is_none() && !posting.is_done());
+        let lane = |posting: &Posting| self.lanes.get(&posting.chat).map_or(Some(now), |lane| lane.free_at(now));
+        let due = waiting.filter_map(|posting| Some(posting.not_before.max(lane(posting)?))).min()?;
+        Some(due.max(self.away_until).max(now + self.overall.wait(now)))
+    }
+
+    /// A call that [`Self::next`] gave ended like this. `jitter` is 0 to 255, for how long is waited before the next try.
+    pub(super) fn told(&mut self, now: Duration, name: PostingId, told: Told, jitter: u8) -> Happened {
+        let Some(posting) = self.postings.get_mut(&name) else { return Happened::Nothing };
+        let Some(said) = posting.in_flight.take() else { return Happened::Nothing };
+        let lane = self.lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat));
+        lane.done();
+        match told {
+            Ok(id) => {
+                lane.opened();
+                self.away_until = Duration::ZERO;
+                self.retry = RETRY.0;
+                self.shown(now, name, said, id)
+            }
+            Err(Failure::Wait(wait)) => {
+                lane.wait_until(now + wait);
+                Happened::Nothing
+            }
+            Err(Failure::Away(_) | Failure::Conflict) => {
+                self.backs_off(now, jitter);
+                Happened::Nothing
+            }
+            Err(Failure::Token) => {
+                self.retry = RETRY.1;
+                self.backs_off(now, jitter);
+                Happened::Token
+            }
+            Err(Failure::ChatClosed(why)) => {
+                lane.closed(now);
+                let chat = posting.chat;
+                if posting.how.rank >= Rank::Reply {
+                    self.postings.remove(&name);
+                }
+                Happened::Closed(chat, why)
+            }
+            Err(Failure::Migrated(to)) => Happened::Migrated(posting.chat, to),
+            Err(Failure::Gone(_)) => {
+                self.postings.remove(&name);
+                Happened::Gone(name)
+            }
+            Err(Failure::Refused(why)) => {
+                tracing::warn!(chat = posting.chat.0, %why, "message refused");
+                posting.refusals += 1;
+                posting.not_before = now + EDIT_EVERY;
+                if posting.refusals >= MAX_REFUSALS {
+                    self.postings.remove(&name);
+                }
+                Happened::Nothing
+            }
+        }
+    }
+
+    fn shown(&mut self, now: Duration, name: PostingId, said: Message, id: Option<MessageId>) -> Happened {
+        let Some(posting) = self.postings.get_mut(&name) else { return Happened::Nothing };
+        posting.id = posting.id.or(id);
+        posting.shown = Some(said);
+        posting.not_before = if posting.edit < Rank::Progress && !posting.is_done() { now } else { now + EDIT_EVERY };
+        posting.refusals = 0;
+        if !posting.changes && posting.is_done() {
+            self.postings.remove(&name);
+        }
+        Happened::Shown(name)
+    }
+
+    fn backs_off(&mut self, now: Duration, jitter: u8) {
+        // Half to all of it: bots that lost the network together do not come back together.
+        let part = 128 + u32::from(jitter) / 2;
+        self.away_until = now + self.retry * part / 255;
+        self.retry = (self.retry * 2).min(RETRY.1);
+    }
+}

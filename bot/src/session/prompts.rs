@@ -1,0 +1,375 @@
+//! The prompts: which message shows which ask, who is asked when, and what each says now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use nightlatch_approval_api::v1;
+
+use super::board::{How, PostingId, Rank};
+use super::{Open, Session};
+use crate::kept::{Kept, KeptNode, KeptPrompt, MAX_PROMPTS};
+use crate::message::{ChatId, UserId};
+use crate::press::Nonce;
+use crate::render::{self, Releases, Stage};
+
+/// How long a prompt is looked after once it was answered: what is released later is told by a message of its own.
+const LINGER: Duration = Duration::from_secs(3600);
+/// How long the server may be away before the buttons are taken from the prompts. A restart is shorter.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
+/// How long after an ask was forgotten another one for the same is taken for its successor.
+const SUCCEEDS_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// One ask in one chat.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) chat: ChatId,
+    pub(super) posting: PostingId,
+    pub(super) ask: v1::Ask,
+    /// Whether the ask is all that the server told, and not what was kept of it.
+    is_whole: bool,
+    pub(super) standing: Standing,
+    /// When the standing became what it is.
+    pub(super) since: Duration,
+    releases: Releases,
+    reminder: Reminder,
+    /// Who approved here.
+    pub(super) approved: BTreeSet<UserId>,
+}
+
+/// Where a prompt stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Standing {
+    Open,
+    Closed(Box<v1::Closed>),
+    AskedAgain,
+    Forgotten,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reminder {
+    /// Not before this time.
+    Due(Duration),
+    Sent(PostingId),
+    Over,
+}
+
+/// All prompts, by what their buttons carry.
+#[derive(Debug, Default)]
+pub(super) struct Prompts(BTreeMap<Nonce, Prompt>);
+
+impl Prompts {
+    pub(super) fn get(&self, nonce: &Nonce) -> Option<&Prompt> {
+        self.0.get(nonce)
+    }
+
+    pub(super) fn get_mut(&mut self, nonce: &Nonce) -> Option<&mut Prompt> {
+        self.0.get_mut(nonce)
+    }
+
+    /// The nonces of the prompts that `is_meant`.
+    pub(super) fn find(&self, is_meant: impl Fn(&Prompt) -> bool) -> Vec<Nonce> {
+        self.0.iter().filter(|(_, prompt)| is_meant(prompt)).map(|(nonce, _)| *nonce).collect()
+    }
+
+    pub(super) fn of_posting(&self, posting: PostingId) -> Option<Nonce> {
+        self.0.iter().find(|(_, prompt)| prompt.posting == posting).map(|(nonce, _)| *nonce)
+    }
+}
+
+fn is_same_question(one: &v1::Ask, other: &v1::Ask) -> bool {
+    let uuid = |ask: &v1::Ask| ask.node.as_ref().map(|node| node.uuid.clone());
+    uuid(one) == uuid(other) && one.operation == other.operation
+}
+
+impl Session {
+    /// Asks in `chat`, by a new message. An older one there for the same says so.
+    pub(super) fn prompt(&mut self, ask: &v1::Ask, chat: ChatId) {
+        let now = self.now.monotonic;
+        let older = self.prompts.find(|prompt| {
+            let is_it = match prompt.standing {
+                Standing::Open => prompt.ask.id == ask.id,
+                Standing::Forgotten => {
+                    is_same_question(&prompt.ask, ask) && now.saturating_sub(prompt.since) < SUCCEEDS_WITHIN
+                }
+                _ => false,
+            };
+            prompt.chat == chat && is_it
+        });
+        let mut approved = BTreeSet::new();
+        for nonce in older {
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce).filter(|prompt| prompt.ask.id == ask.id) {
+                approved.append(&mut prompt.approved);
+            }
+            self.stands(nonce, Standing::AskedAgain);
+        }
+        let nonce = self.nonce();
+        let zone = &self.settings.zone;
+        let releases = Releases::default();
+        let shown = render::Prompt { ask, stage: Stage::Open(nonce), releases: &releases };
+        let message = render::prompt(&shown, self.now.unix_ms, zone);
+        let posting = self.board.post(now, chat, message, How { rank: Rank::Ask, silent: false, reply_to: None });
+        let reminder = Reminder::Due(now + self.settings.remind_after);
+        let prompt = Prompt {
+            chat,
+            posting,
+            ask: ask.clone(),
+            is_whole: true,
+            standing: Standing::Open,
+            since: now,
+            releases,
+            reminder,
+            approved,
+        };
+        self.prompts.0.insert(nonce, prompt);
+    }
+
+    /// Looks after the messages of an earlier run.
+    pub(super) fn adopt(&mut self, kept: Vec<KeptPrompt>) {
+        let now = self.now.monotonic;
+        for kept in kept {
+            let KeptNode { uuid, name, cluster } = kept.node;
+            let operation = if kept.seal { v1::Operation::Seal } else { v1::Operation::Unseal };
+            let ask = v1::Ask {
+                id: kept.ask.to_vec(),
+                code: kept.code,
+                operation: operation.into(),
+                node: Some(v1::Node { uuid, name, cluster }),
+                address: kept.address,
+                opened_at_ms: kept.opened_at_ms,
+                ..v1::Ask::default()
+            };
+            // Nothing is edited before the server said what became of it.
+            let posting = self.board.adopt(now, kept.chat, kept.message);
+            let prompt = Prompt {
+                chat: kept.chat,
+                posting,
+                ask,
+                is_whole: false,
+                standing: Standing::Open,
+                since: now,
+                releases: Releases::default(),
+                reminder: Reminder::Due(now + self.settings.remind_after),
+                approved: BTreeSet::new(),
+            };
+            self.prompts.0.insert(kept.nonce, prompt);
+            if self.chat(kept.chat).is_none() {
+                self.stands(kept.nonce, Standing::Forgotten);
+            }
+        }
+    }
+
+    /// What the next run needs to know.
+    pub(super) fn kept(&self) -> Kept {
+        let mut prompts: Vec<KeptPrompt> =
+            self.prompts.0.iter().filter_map(|(nonce, prompt)| self.keep(*nonce, prompt)).collect();
+        prompts.sort_by_key(|prompt| prompt.opened_at_ms);
+        prompts.drain(..prompts.len().saturating_sub(MAX_PROMPTS));
+        Kept { installation: self.installation.clone(), migrated: self.migrated.clone(), prompts }
+    }
+
+    fn keep(&self, nonce: Nonce, prompt: &Prompt) -> Option<KeptPrompt> {
+        // What is over is kept until it says so.
+        if prompt.standing != Standing::Open && self.board.is_settled(prompt.posting) {
+            return None;
+        }
+        let (chat, message) = self.board.place(prompt.posting)?;
+        let node = prompt.ask.node.clone().unwrap_or_default();
+        Some(KeptPrompt {
+            ask: prompt.ask.id.as_slice().try_into().ok()?,
+            chat,
+            message,
+            nonce,
+            code: prompt.ask.code.clone(),
+            seal: prompt.ask.operation() == v1::Operation::Seal,
+            node: KeptNode { uuid: node.uuid, name: node.name, cluster: node.cluster },
+            address: prompt.ask.address.clone(),
+            opened_at_ms: prompt.ask.opened_at_ms,
+        })
+    }
+
+    /// Every prompt of this ask shows what the ask is now.
+    pub(super) fn ask_changed(&mut self, ask: &v1::Ask) {
+        for nonce in self.prompts.find(|prompt| prompt.ask.id == ask.id && prompt.standing == Standing::Open) {
+            let Some(prompt) = self.prompts.0.get_mut(&nonce) else { continue };
+            let is_decisive = prompt.ask.voted != ask.voted || prompt.ask.warnings != ask.warnings;
+            prompt.ask = ask.clone();
+            prompt.is_whole = true;
+            self.show(nonce, if is_decisive { Rank::Outcome } else { Rank::Progress });
+        }
+    }
+
+    /// Every prompt of this ask shows how it was closed.
+    pub(super) fn ask_closed(&mut self, closed: &v1::Closed) {
+        let Some(ask) = &closed.ask else { return };
+        for nonce in self.prompts.find(|prompt| prompt.ask.id == ask.id && prompt.standing == Standing::Open) {
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
+                prompt.ask = ask.clone();
+                prompt.is_whole = true;
+            }
+            self.stands(nonce, Standing::Closed(Box::new(closed.clone())));
+        }
+    }
+
+    /// Tells a release on the prompts that it rests on, and says whether every chat it concerns has one.
+    pub(super) fn released(&mut self, release: &v1::Release, chat: ChatId) -> bool {
+        let nonces = self.prompts.find(|prompt| {
+            prompt.chat == chat
+                && prompt.ask.id == release.ask_id
+                && matches!(prompt.standing, Standing::Open | Standing::Closed(_))
+        });
+        let is_told = !nonces.is_empty();
+        for nonce in nonces {
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
+                prompt.releases.add(release);
+                self.show(nonce, Rank::Progress);
+            }
+        }
+        is_told
+    }
+
+    /// From now on this prompt stands like this.
+    pub(super) fn stands(&mut self, nonce: Nonce, standing: Standing) {
+        let now = self.now.monotonic;
+        let Some(prompt) = self.prompts.0.get_mut(&nonce) else { return };
+        let reminder = std::mem::replace(&mut prompt.reminder, Reminder::Over);
+        (prompt.standing, prompt.since) = (standing, now);
+        let posting = prompt.posting;
+        if let Reminder::Sent(reminder) = reminder {
+            let message = render::reminder(&prompt.ask, false);
+            self.board.change(reminder, message, Rank::Reply);
+        }
+        self.is_unkept = true;
+        // A question that nobody was asked yet needs no answer.
+        if self.board.may_be_seen(posting) {
+            self.show(nonce, Rank::Outcome);
+        } else {
+            self.board.forget(posting);
+            self.prompts.0.remove(&nonce);
+        }
+    }
+
+    /// Has the board know what this prompt should say.
+    pub(super) fn show(&mut self, nonce: Nonce, rank: Rank) {
+        let is_away = self.is_unreachable();
+        let Some(prompt) = self.prompts.0.get(&nonce) else { return };
+        let stage = match &prompt.standing {
+            // What was kept says too little to show it as open.
+            Standing::Open if !prompt.is_whole => return,
+            Standing::Open if is_away => Stage::Unreachable,
+            Standing::Open => Stage::Open(nonce),
+            Standing::Closed(closed) => Stage::Closed(closed),
+            Standing::AskedAgain => Stage::AskedAgain,
+            Standing::Forgotten => Stage::Forgotten,
+        };
+        let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
+        let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
+        self.board.change(prompt.posting, message, rank);
+    }
+
+    /// Every open prompt shows whether it can be answered.
+    pub(super) fn show_open(&mut self) {
+        for nonce in self.prompts.find(|prompt| prompt.standing == Standing::Open) {
+            self.show(nonce, Rank::Outcome);
+        }
+    }
+
+    pub(super) fn is_unreachable(&self) -> bool {
+        let away = self.now.monotonic.saturating_sub(self.server.away_since);
+        self.server.here_since.is_none() && away >= UNREACHABLE_AFTER
+    }
+
+    /// Asks whose turn has come, reminds who did not answer, and forgets what is long over.
+    pub(super) fn prompts_are_due(&mut self) {
+        let now = self.now.monotonic;
+        let long_over =
+            |prompt: &Prompt| prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= LINGER;
+        for nonce in self.prompts.find(long_over) {
+            if let Some(prompt) = self.prompts.0.remove(&nonce) {
+                self.board.forget(prompt.posting);
+            }
+        }
+        if self.server.here_since.is_none() {
+            if self.is_unreachable() && !self.server.is_shown_away {
+                self.server.is_shown_away = true;
+                self.show_open();
+            }
+            return;
+        }
+        self.whose_turn_it_is();
+        self.remind();
+    }
+
+    /// The chats of a turn are asked when it has come, or when nobody of the turns before can be written to.
+    fn whose_turn_it_is(&mut self) {
+        let now = self.now.monotonic;
+        let mut due = vec![];
+        for Open { ask, since } in self.server.asks.values() {
+            let mut turns: BTreeMap<u8, Vec<ChatId>> = BTreeMap::new();
+            for (chat, turn) in self.chats_for(ask.node.as_ref()) {
+                turns.entry(turn).or_default().push(chat);
+            }
+            let mut nobody_hears = true;
+            for (turn, chats) in turns {
+                let comes_after = self.settings.escalate_after * u32::from(turn.saturating_sub(1));
+                if !nobody_hears && now.saturating_sub(*since) < comes_after {
+                    break;
+                }
+                nobody_hears &= chats.iter().all(|chat| self.board.is_closed(*chat));
+                due.extend(chats.into_iter().map(|chat| (ask.clone(), chat)));
+            }
+        }
+        for (ask, chat) in due {
+            let is_asked =
+                |prompt: &Prompt| prompt.chat == chat && prompt.ask.id == ask.id && prompt.standing == Standing::Open;
+            if self.prompts.find(is_asked).is_empty() {
+                self.prompt(&ask, chat);
+            }
+        }
+    }
+
+    /// One reminder for each prompt, unless the one person of the chat has done what they can.
+    fn remind(&mut self) {
+        let now = self.now.monotonic;
+        let is_due = |prompt: &Prompt| {
+            prompt.standing == Standing::Open && matches!(prompt.reminder, Reminder::Due(at) if at <= now)
+        };
+        for nonce in self.prompts.find(is_due) {
+            let Some(prompt) = self.prompts.0.get(&nonce) else { continue };
+            let people = self.chat(prompt.chat).map(|chat| chat.people.clone()).unwrap_or_default();
+            let (chat, posting) = (prompt.chat, prompt.posting);
+            let did_all = people.is_subset(&prompt.approved);
+            // A prompt that nobody saw is no reason to remind anybody.
+            if !did_all && self.board.place(posting).is_none() {
+                if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
+                    prompt.reminder = Reminder::Due(now + self.settings.remind_after);
+                }
+                continue;
+            }
+            let message = render::reminder(&prompt.ask, true);
+            let how = How { rank: Rank::Reply, silent: false, reply_to: Some(posting) };
+            let reminder =
+                if did_all { Reminder::Over } else { Reminder::Sent(self.board.post(now, chat, message, how)) };
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
+                prompt.reminder = reminder;
+            }
+        }
+    }
+
+    pub(super) fn prompts_wake_at(&self) -> Option<Duration> {
+        let unreachable = (self.server.here_since.is_none() && !self.server.is_shown_away)
+            .then(|| self.server.away_since + UNREACHABLE_AFTER);
+        if self.server.here_since.is_none() {
+            return unreachable;
+        }
+        let reminders = self.prompts.0.values().filter_map(|prompt| match prompt.reminder {
+            Reminder::Due(at) if prompt.standing == Standing::Open => Some(at),
+            _ => None,
+        });
+        let turns = self.server.asks.values().flat_map(|open| {
+            let last = self.settings.chats.iter().map(|chat| chat.turn).max().unwrap_or(1);
+            let comes_after = |turn: u8| open.since + self.settings.escalate_after * u32::from(turn.saturating_sub(1));
+            (2..=last).map(comes_after).filter(|at| *at > self.now.monotonic)
+        });
+        reminders.chain(turns).min()
+    }
+}

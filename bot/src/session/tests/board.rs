@@ -1,0 +1,70 @@
+//! The board for itself: pace, order, and calls that end in every way.
+
+use super::super::board::{Board, Happened, How, Rank};
+use super::*;
+
+const NOW: Duration = Duration::from_secs(100);
+
+fn message(text: &str) -> Message {
+    Message { html: text.to_owned(), buttons: vec![] }
+}
+
+const fn how(rank: Rank) -> How {
+    How { rank, silent: false, reply_to: None }
+}
+
+#[test]
+fn the_most_urgent_goes_first_and_one_chat_has_one_call_at_a_time() {
+    let mut board = Board::new();
+    board.tell(NOW, with(ALICE), message("notice"), how(Rank::Notice));
+    board.tell(NOW, with(ALICE), message("ask"), how(Rank::Ask));
+    let (name, call) = board.next(NOW).expect("a call");
+    assert!(matches!(call, Call::Send { message, .. } if message.html == "ask"));
+    assert!(board.next(NOW).is_none(), "the chat is busy");
+    assert_eq!(board.wake_at(NOW), None, "and what ends that is no time");
+    assert_eq!(board.told(NOW, name, Ok(Some(MessageId(1))), 0), Happened::Shown(name));
+    assert!(matches!(board.next(NOW), Some((_, Call::Send { message, .. })) if message.html == "notice"));
+}
+
+#[test]
+fn a_change_while_a_message_is_on_its_way_is_an_edit_after_it() {
+    let mut board = Board::new();
+    let posting = board.post(NOW, with(ALICE), message("one"), how(Rank::Ask));
+    let (name, _) = board.next(NOW).expect("a call");
+    board.change(posting, message("two"), Rank::Outcome);
+    board.told(NOW, name, Ok(Some(MessageId(4))), 0);
+    let (_, call) = board.next(NOW).expect("an edit");
+    assert_eq!(call, Call::Edit { chat: with(ALICE), id: MessageId(4), message: message("two") });
+}
+
+#[test]
+fn a_call_that_may_have_arrived_is_made_again_after_a_growing_wait() {
+    let mut board = Board::new();
+    board.tell(NOW, with(ALICE), message("one"), how(Rank::Ask));
+    let mut now = NOW;
+    let mut waits = vec![];
+    for _ in 0..8 {
+        let (name, _) = board.next(now).expect("a call");
+        board.told(now, name, Err(Failure::Away("no answer".to_owned())), 255);
+        assert!(board.next(now).is_none());
+        let at = board.wake_at(now).expect("another try");
+        waits.push((at - now).as_secs());
+        now = at;
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn more_messages_than_there_is_room_for_cost_the_least_urgent() {
+    let mut board = Board::new();
+    board.tell(NOW, with(ALICE), message("ask"), how(Rank::Ask));
+    for number in 0..5000 {
+        board.tell(NOW, with(BOB), message(&number.to_string()), how(Rank::Notice));
+    }
+    let texts: Vec<String> = std::iter::from_fn(|| match board.next(NOW)? {
+        (_, Call::Send { message, .. }) => Some(message.html),
+        _ => None,
+    })
+    .collect();
+    assert!(texts.contains(&"ask".to_owned()), "{texts:?}");
+}

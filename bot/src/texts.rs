@@ -1,0 +1,554 @@
+//! Every word that people read on Telegram, in plain English. What stands in a text from elsewhere is a [`Foreign`] or a
+//! time: nothing here is markup, and nothing here decides.
+
+use crate::render::Foreign;
+
+/// The commands and what they are for, as Telegram's menu shows them. Without the slash.
+pub const COMMANDS: [(&str, &str); 7] = [
+    ("pending", "What waits for an answer; it is asked again"),
+    ("status", "Whether everything is well, and what is in force"),
+    ("nodes", "All nodes, and when each was approved last"),
+    ("history", "The questions that were closed last"),
+    ("block", "Refuse a node from everywhere: /block NAME"),
+    ("unblock", "End the denials and blocks of a node: /unblock NAME"),
+    ("help", "How this works"),
+];
+
+pub(crate) mod buttons {
+    pub(crate) const APPROVE: &str = "✅ Approve";
+    pub(crate) const APPROVE_LONGER: &str = "✅ Approve 30 min";
+    /// With a warning about the address: not the words that a thumb knows.
+    pub(crate) const APPROVE_WARNED: &str = "⚠️ Approve anyway";
+    pub(crate) const APPROVE_LONGER_WARNED: &str = "⚠️ Anyway, 30 min";
+    pub(crate) const DENY: &str = "❌ Deny";
+    pub(crate) const BLOCK: &str = "⛔ Block 24 h";
+}
+
+/// What a node without name and UUID is called.
+pub(crate) const A_NODE: &str = "a node";
+/// Who did it, when the server does not say.
+pub(crate) const SOMEBODY: &str = "somebody";
+pub(crate) const LISTED_ADDRESSES: &str = "its listed addresses";
+pub(crate) const OTHER_ADDRESSES: &str = "other addresses";
+pub(crate) const EVERYWHERE: &str = "from everywhere";
+
+pub(crate) fn from(address: &Foreign) -> String {
+    format!("from {address}")
+}
+
+/// One question.
+pub(crate) mod prompt {
+    use super::Foreign;
+
+    pub(crate) fn wants(seal: bool) -> &'static str {
+        if seal { "wants a key for a new disk" } else { "wants to unlock" }
+    }
+
+    pub(crate) fn wanted(seal: bool) -> &'static str {
+        if seal { "wanted a key for a new disk" } else { "wanted to unlock" }
+    }
+
+    /// How a line about an open question begins: with the worst that there is to say of it.
+    pub(crate) fn begins(alarm: Option<&str>, seal: bool) -> String {
+        match (alarm, seal) {
+            (Some(alarm), _) => format!("⚠️ {alarm}: "),
+            (None, true) => "🆕 ".to_owned(),
+            (None, false) => "🔒 ".to_owned(),
+        }
+    }
+
+    pub(crate) fn headline(
+        alarm: Option<&str>,
+        seal: bool,
+        node: &Foreign,
+        address: &Foreign,
+        code: &Foreign,
+    ) -> String {
+        let (begins, wants) = (begins(alarm, seal), wants(seal));
+        format!("{begins}{node} {wants} · {address} · code {code}")
+    }
+
+    pub(crate) const WRONG_ADDRESS: &str = "WRONG ADDRESS";
+    pub(crate) const TWO_ADDRESSES: &str = "TWO ADDRESSES";
+    pub(crate) const UNKNOWN_WARNING: &str = "WARNING";
+
+    pub(crate) fn wrong_address(node: &Foreign, address: &Foreign) -> String {
+        format!(
+            "⚠️ {address} is none of the addresses listed for {node}. It may be another machine that uses its name."
+        )
+    }
+
+    pub(crate) fn two_addresses(node: &Foreign) -> String {
+        format!(
+            "⚠️ Two addresses use the name {node}, now or within the last hour. One of them may be another machine."
+        )
+    }
+
+    pub(crate) const UNKNOWN_WARNING_MEANS: &str =
+        "⚠️ The server warns of something that this bot is too old to know. Look with: nightlatch approvals";
+
+    pub(crate) const NEW_ADDRESS: &str = "❗ Never approved from there before";
+
+    pub(crate) fn last_approved(at: &str, by: &Foreign) -> String {
+        format!("Last approved from there: {at} by {by}")
+    }
+
+    pub(crate) const NOT_ENCRYPTED: &str = "Not encrypted (no TLS): whoever can read that network gets the key too";
+    pub(crate) const SEAL_MEANS: &str = "A new disk or key slot. Nothing that exists is opened.";
+    pub(crate) const COMPARE: &str =
+        "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
+
+    pub(crate) fn full_name(name: &Foreign) -> String {
+        format!("Full name: {name}")
+    }
+
+    pub(crate) fn cluster(cluster: &Foreign) -> String {
+        format!("Cluster {cluster}")
+    }
+
+    pub(crate) fn first_asked(at: &str) -> String {
+        format!("First asked {at}")
+    }
+
+    pub(crate) fn attempts(attempts: u32, last: &str) -> String {
+        if attempts <= 1 { "one call".to_owned() } else { format!("{attempts} calls, last {last}") }
+    }
+
+    pub(crate) fn volumes(volumes: u32) -> String {
+        format!("{volumes} volumes so far")
+    }
+
+    pub(crate) fn voted(by: &str) -> String {
+        format!("👍 Approved so far by {by}")
+    }
+
+    pub(crate) fn missing(votes: u32, channels: u32) -> String {
+        let people = match votes {
+            0 => String::new(),
+            1 => "1 more person must approve".to_owned(),
+            votes => format!("{votes} more people must approve"),
+        };
+        let through = match channels {
+            0 => String::new(),
+            1 => "through one more channel".to_owned(),
+            channels => format!("through {channels} more channels"),
+        };
+        match (votes, channels) {
+            (_, 0) => people,
+            (0, _) => format!("it must be approved {through} (the command line is one)"),
+            _ => format!("{people}, {through} (the command line is one)"),
+        }
+    }
+
+    pub(crate) const AWAY: &str = "⏸ The server is away. This cannot be answered now; the buttons come back with it.";
+
+    pub(crate) fn asked_again(node: &Foreign, code: &Foreign) -> String {
+        format!("⤵️ {node} is asked about again below · code {code}")
+    }
+
+    pub(crate) const ANSWER_BELOW: &str = "Answer the newer message.";
+
+    pub(crate) fn forgotten(node: &Foreign, code: &Foreign) -> String {
+        format!("⚪ {node}: not open any more · code {code}")
+    }
+
+    pub(crate) const FORGOTTEN_MEANS: &str = "The server was started anew, or this was closed long ago. Nothing is \
+                                              approved by it now. If the node still needs its key, it asks again in a \
+                                              new message.";
+
+    pub(crate) fn reminder(node: &Foreign, address: &Foreign, code: &Foreign) -> String {
+        format!("⏰ {node} still waits · {address} · code {code}")
+    }
+
+    pub(crate) const ANSWER_ABOVE: &str = "Answer the message above.";
+
+    pub(crate) fn reminder_over(node: &Foreign, code: &Foreign) -> String {
+        format!("☑️ {node} does not wait any more · code {code}")
+    }
+}
+
+/// What became of a question.
+pub(crate) mod closed {
+    use super::Foreign;
+
+    pub(crate) fn approved(node: &Foreign, by: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("✅ {node} approved by {by} · {at} · code {code}")
+    }
+
+    pub(crate) fn denied(node: &Foreign, by: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("❌ {node} denied by {by} · {at} · code {code}")
+    }
+
+    pub(crate) fn blocked(node: &Foreign, by: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("⛔ {node} blocked by {by} · {at} · code {code}")
+    }
+
+    pub(crate) fn expired(node: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("⌛ {node} stopped asking · {at} · code {code}")
+    }
+
+    pub(crate) fn unknown(node: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("⚪ {node}: closed · {at} · code {code}")
+    }
+
+    pub(crate) fn wanted(seal: bool, address: &Foreign) -> String {
+        let wanted = if seal { "Wanted a key for a new disk" } else { "Wanted to unlock" };
+        format!("{wanted} · {address}")
+    }
+
+    pub(crate) fn took(opened: &str, took: &str) -> String {
+        format!("Asked {opened}, answered after {took}")
+    }
+
+    pub(crate) fn lasted(opened: &str, took: &str) -> String {
+        format!("Asked {opened}, open for {took}")
+    }
+
+    pub(crate) fn through(channel: &Foreign) -> String {
+        format!("through {channel}")
+    }
+
+    pub(crate) fn votes(by: &str) -> String {
+        format!("approved by {by}")
+    }
+
+    pub(crate) fn may_unlock(until: &str, lasts: &str) -> String {
+        format!("May unlock until {until} ({lasts})")
+    }
+
+    pub(crate) fn may_seal(until: &str, lasts: &str) -> String {
+        format!("May get keys for new disks until {until} ({lasts})")
+    }
+
+    pub(crate) fn collectable(until: &str, lasts: &str) -> String {
+        format!("If it gets none by then, it may still get one until {until} ({lasts})")
+    }
+
+    pub(crate) fn refused_until(listed: bool, until: &str, lasts: &str) -> String {
+        let from = if listed { "its listed addresses" } else { "there" };
+        format!("It gets nothing from {from} until {until} ({lasts})")
+    }
+
+    pub(crate) fn take_back(node: &Foreign) -> String {
+        format!("To end that: /unblock {node}")
+    }
+
+    pub(crate) fn mistake(node: &Foreign) -> String {
+        format!("A mistake? /block {node}")
+    }
+
+    pub(crate) const NOBODY_DECIDED: &str =
+        "It was not decided, and nothing was approved. If the node calls again, a new question comes.";
+    pub(crate) const UNKNOWN_MEANS: &str =
+        "This bot is too old to know how. Nothing can be answered here. Look with: nightlatch approvals";
+    pub(crate) const NOTHING_RELEASED: &str = "Nothing released yet. A node that waits calls every 30 s.";
+
+    pub(crate) fn unlocked(keys: u32, address: &str, last: &str) -> String {
+        let keys = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
+        format!("🔓 Released {keys} to {address}, last {last}")
+    }
+
+    pub(crate) fn sealed(keys: u32, address: &str, last: &str) -> String {
+        let keys = if keys == 1 { "1 new key".to_owned() } else { format!("{keys} new keys") };
+        format!("🔐 Sealed {keys} for {address}, last {last}")
+    }
+
+    pub(crate) fn first_after(took: &str) -> String {
+        format!("The first came {took} after the approval")
+    }
+}
+
+/// What is told without a question.
+pub(crate) mod told {
+    use super::Foreign;
+
+    pub(crate) fn calls(count: u64) -> String {
+        if count == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(count)) }
+    }
+
+    /// With a comma after each three digits.
+    fn grouped(count: u64) -> String {
+        match (count / 1_000, count % 1_000) {
+            (0, rest) => rest.to_string(),
+            (thousands, rest) => format!("{},{rest:03}", grouped(thousands)),
+        }
+    }
+
+    pub(crate) fn other_address(calls: &str, node: &Foreign, address: &Foreign) -> String {
+        format!("⚠️ {calls} as {node} from a wrong address · {address}")
+    }
+
+    pub(crate) const OTHER_ADDRESS_MEANS: &str = "Refused; nobody needs to answer. If the node has moved, list its new \
+                                                  address in the server's configuration. If not, another machine uses \
+                                                  its name.";
+
+    pub(crate) fn strangers(calls: &str, address: &Foreign) -> String {
+        format!("🚷 {calls} from strangers refused · {address}")
+    }
+
+    pub(crate) fn too_often(calls: &str, node: &Foreign, address: &Foreign) -> String {
+        format!("🚷 {calls} as {node} refused: too many at once · {address}")
+    }
+
+    pub(crate) const STRANGERS_MEANS: &str = "Machines that are not listed, or networks that are not allowed, or too \
+                                              many calls at once. Nobody needs to answer.";
+    pub(crate) const TOO_OFTEN_MEANS: &str = "Nobody needs to answer. The node may be starting over and over, or another \
+                                              machine uses its name.";
+
+    pub(crate) fn too_many_asks(calls: &str, address: &Foreign) -> String {
+        format!("🚷 {calls} not asked about: too many questions are open · {address}")
+    }
+
+    pub(crate) const TOO_MANY_ASKS_MEANS: &str = "Answer what is open (/pending), then they are asked about.";
+
+    pub(crate) fn unknown_notice(calls: &str, address: &Foreign) -> String {
+        format!("⚠️ {calls} refused · {address}")
+    }
+
+    pub(crate) const UNKNOWN_NOTICE_MEANS: &str =
+        "This bot is too old to know why. The server's journal does: journalctl -u nightlatch";
+
+    pub(crate) fn one_address(at: &str) -> String {
+        format!("Until {at}. The address is one example.")
+    }
+
+    pub(crate) fn allowed(node: &Foreign) -> String {
+        format!("🔓 {node} got keys without a question")
+    }
+
+    pub(crate) const ALLOWED_MEANS: &str = "Its rule in the server's configuration says \"allow\".";
+
+    pub(crate) fn refused(blocked: bool, node: &Foreign, from: &str, by: &Foreign) -> String {
+        if blocked {
+            format!("⛔ {node} blocked by {by} · {from}")
+        } else {
+            format!("❌ {node} denied by {by} · {from}")
+        }
+    }
+
+    pub(crate) fn gets_nothing(until: &str) -> String {
+        format!("It gets nothing until {until}.")
+    }
+
+    pub(crate) fn lifted(node: &Foreign, from: &str) -> String {
+        format!("🟢 {node} may ask again · {from}")
+    }
+
+    pub(crate) fn lifted_means(by: &Foreign) -> String {
+        format!("{by} ended its denial or block. What was approved before that stays ended: it is asked about again.")
+    }
+
+    pub(crate) fn server_away(since: &str) -> String {
+        format!("🔌 nightlatch is away since {since}")
+    }
+
+    pub(crate) const SERVER_AWAY_MEANS: &str = "No node gets a key and nothing can be answered until it is back. If \
+                                                nobody stopped it, look on its host: systemctl status nightlatch";
+
+    pub(crate) fn server_back(at: &str, after: &str) -> String {
+        format!("🔌 nightlatch is back · {at}, after {after}")
+    }
+
+    pub(crate) const SERVER_BACK_MEANS: &str = "Nodes that still wait ask again by themselves.";
+
+    pub(crate) fn telegram_back(from: &str, until: &str) -> String {
+        format!("📶 Telegram could not be reached from {from} until {until}")
+    }
+
+    pub(crate) const TELEGRAM_BACK_MEANS: &str = "Presses of that time may be lost. /pending shows what is still open.";
+
+    pub(crate) fn second_reader(since: &str) -> String {
+        format!("🚨 ANOTHER PROGRAM USES THIS BOT'S TOKEN · since {since}")
+    }
+
+    pub(crate) const SECOND_READER_MEANS: &str = "Is a second nightlatch-bot running? Stop it. If not, the token is \
+                                                  stolen: whoever has it gets your presses and writes in \
+                                                  this bot's name, but cannot approve by itself.";
+    pub(crate) const SECOND_READER_DO: &str = "Do now: @BotFather, /revoke, choose this bot, put the new token where the \
+                                               old one was, restart nightlatch-bot. Until then answer with: nightlatch \
+                                               approvals";
+
+    pub(crate) fn second_reader_gone(at: &str) -> String {
+        format!("🚨 No other program uses this bot's token since {at}")
+    }
+
+    pub(crate) const SECOND_READER_GONE_MEANS: &str =
+        "If you do not know which it was, revoke the token all the same: @BotFather, /revoke.";
+}
+
+/// Answers to a press: at most 200 characters each.
+pub(crate) mod answer {
+    use super::Foreign;
+
+    pub(crate) fn approved(seal: bool, node: &Foreign, until: &str) -> String {
+        let may = if seal { "may get keys for new disks" } else { "may unlock" };
+        format!("✅ Approved: {node} {may} until {until}.")
+    }
+
+    pub(crate) fn denied(node: &Foreign, until: &str) -> String {
+        format!("❌ Denied: {node} gets nothing from there until {until}.")
+    }
+
+    pub(crate) fn blocked(node: &Foreign, until: &str) -> String {
+        format!("⛔ Blocked: {node} gets nothing from there until {until}.")
+    }
+
+    pub(crate) const CLOSED_NOW: &str = "It is closed now.";
+
+    pub(crate) fn counted(missing: &str) -> String {
+        format!("👍 Your approval counts: {missing}.")
+    }
+
+    pub(crate) fn repeated(missing: &str) -> String {
+        format!("You have approved this already: {missing}.")
+    }
+
+    pub(crate) fn too_late(how: &str) -> String {
+        format!("Nothing was changed, it was closed before: {how}.")
+    }
+
+    pub(crate) fn stop_it(node: &Foreign) -> String {
+        format!("To stop it now: /block {node}")
+    }
+
+    pub(crate) fn how(word: &str, by: &Foreign, at: &str) -> String {
+        format!("{word} by {by}, {at}")
+    }
+
+    pub(crate) fn how_expired(at: &str) -> String {
+        format!("the node stopped asking, {at}")
+    }
+
+    pub(crate) fn how_unknown(at: &str) -> String {
+        format!("closed {at}")
+    }
+
+    pub(crate) const APPROVED: &str = "approved";
+    pub(crate) const DENIED: &str = "denied";
+    pub(crate) const BLOCKED: &str = "blocked";
+    pub(crate) const UNKNOWN: &str =
+        "Nothing was changed: this is not open any more. If the node still needs its key, it asks again.";
+
+    pub(crate) fn not_an_approver(node: &Foreign) -> String {
+        format!("Nothing was changed: you are not one of those who may answer for {node}.")
+    }
+
+    pub(crate) const NEWER_SERVER: &str =
+        "The server answered what this bot is too old to know. See /pending for what is still open.";
+    pub(crate) const NOT_LISTED: &str = "Nothing was changed: you are not one of those who may answer here.";
+    pub(crate) const OLD_MESSAGE: &str =
+        "Nothing was changed: this message is old, or a copy. /pending shows what is open now.";
+    pub(crate) const SERVER_AWAY: &str =
+        "Nothing was changed: the server is away. Press again when it is back, or use: nightlatch approvals";
+    pub(crate) const NO_ANSWER: &str =
+        "Sent to the server, which has not answered yet. If the message does not change soon, press again.";
+
+    pub(crate) fn refused(reason: &Foreign) -> String {
+        format!("The server refused: {reason}")
+    }
+}
+
+/// Answers to commands.
+pub(crate) mod list {
+    use super::Foreign;
+
+    pub(crate) fn stranger(id: i64) -> String {
+        format!("Your numeric id: {id}")
+    }
+
+    pub(crate) const WELCOME: &str = "👋 You are one of those who are asked here";
+    pub(crate) const HELP: &str = "How this works";
+    pub(crate) const HELP_LINES: [&str; 5] = [
+        "When a node needs the key of its disks, a message with buttons comes. It changes when something happens, and \
+         says what became of it.",
+        "The code is the one on the node's screen. If it is another, or you did not expect it: Deny.",
+        "Approve: this node, from this address, for a few minutes. It covers all its disks.",
+        "Deny: not now. Block: not for 24 hours. Both end what was approved for it there; /unblock ends them.",
+        "No answer is no approval: the node waits and asks again.",
+    ];
+
+    pub(crate) fn command(name: &str, about: &str) -> String {
+        format!("/{name} · {about}")
+    }
+
+    pub(crate) fn well(at: &str) -> String {
+        format!("🟢 All is well · {at}")
+    }
+
+    pub(crate) fn connected(server: &Foreign, bot: &str, since: &str) -> String {
+        format!("Server {server}, bot {bot}, connected since {since}")
+    }
+
+    pub(crate) fn open(count: usize) -> String {
+        match count {
+            0 => "No question is open".to_owned(),
+            1 => "1 question is open: /pending".to_owned(),
+            count => format!("{count} questions are open: /pending"),
+        }
+    }
+
+    pub(crate) const APPROVED_NOW: &str = "Approved now";
+    pub(crate) const REFUSED_NOW: &str = "Denied or blocked";
+
+    pub(crate) fn grant(seal: bool, node: &Foreign, from: &Foreign, until: &str, uses: u32, by: &str) -> String {
+        let may = if seal { "may get keys for new disks" } else { "may unlock" };
+        format!("✅ {node} {may} from {from} until {until} ({uses} more keys), by {by}")
+    }
+
+    pub(crate) fn refusal(blocked: bool, node: &Foreign, from: &str, until: &str, by: &Foreign) -> String {
+        let kind = if blocked { "⛔" } else { "❌" };
+        format!("{kind} {node} · {from} · until {until}, by {by}")
+    }
+
+    pub(crate) fn more(rest: usize) -> String {
+        format!("… and {rest} more")
+    }
+
+    pub(crate) const NOTHING_WAITS: &str = "☕ Nobody waits for an answer";
+
+    pub(crate) fn wait(count: usize) -> String {
+        if count == 1 { "❓ 1 question is open".to_owned() } else { format!("❓ {count} questions are open") }
+    }
+
+    /// The code comes first: prompts are told apart by it.
+    pub(crate) fn waits(
+        begins: &str,
+        code: &Foreign,
+        node: &Foreign,
+        wants: &str,
+        address: &Foreign,
+        at: &str,
+    ) -> String {
+        format!("{begins}{code} · {node} {wants} · {address} · {at}")
+    }
+
+    pub(crate) const NO_NODES: &str = "No nodes are known: the server is away, or is too old to tell";
+
+    pub(crate) fn nodes(count: usize) -> String {
+        if count == 1 { "🖥 1 node".to_owned() } else { format!("🖥 {count} nodes") }
+    }
+
+    pub(crate) fn last_approved(at: &str, by: &Foreign) -> String {
+        format!("approved {at} by {by}")
+    }
+
+    pub(crate) const WAITS: &str = "waits for an answer";
+    pub(crate) const BLOCKED: &str = "blocked";
+    pub(crate) const DENIED: &str = "denied";
+    pub(crate) const NEVER_APPROVED: &str = "no approval known";
+    pub(crate) const NO_HISTORY: &str = "🕘 Nothing was closed since the server started";
+    pub(crate) const HISTORY: &str = "🕘 Closed last, newest first";
+
+    pub(crate) fn unblocked(node: &Foreign, ended: u32) -> String {
+        match ended {
+            0 => format!("{node} was not denied or blocked. Nothing was changed."),
+            1 => format!("🟢 {node} may ask again: 1 denial or block ended"),
+            ended => format!("🟢 {node} may ask again: {ended} denials and blocks ended"),
+        }
+    }
+
+    pub(crate) const WHICH_NODE: &str = "Which node? Write its name behind the command, such as: /block cp-1";
+    pub(crate) const AWAY: &str = "🔌 The server is away. Nothing was changed.";
+    pub(crate) const NO_ANSWER: &str = "The server has not answered yet. See /status for what is in force.";
+    pub(crate) const UNKNOWN_COMMAND: &str = "This bot does not know that. /help shows what it knows.";
+}
