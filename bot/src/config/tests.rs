@@ -134,6 +134,8 @@ fn each_mistake_is_refused_and_says_what_it_is() {
         ("proxy = \"socks5:\"", CHAT, "this is no address of a proxy"),
         ("proxy = \"socks5h://u:p@192.0.2.1:1080\"", CHAT, "are secrets"),
         ("proxy = \"socks5h://192.0.2.1:1080\"\nproxy_file = \"/x\"", CHAT, "both proxy and proxy_file"),
+        ("api = \"http://127.0.0.1:8081\"\nproxy = \"credential\"", CHAT, "a proxy would see the token"),
+        ("api = \"http://127.0.0.1:8081\"\nproxy_file = \"/x\"", CHAT, "a proxy would see the token"),
         ("timezone = \"Europe/Nowhere\"", CHAT, "this host knows no time zone"),
         ("timezone = \"../../etc/passwd\"", CHAT, "this host knows no time zone"),
         ("remind_after = \"9s\"", CHAT, "not between 10s and 24h"),
