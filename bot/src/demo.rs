@@ -8,7 +8,7 @@ pub use page::{html, text};
 
 use nightlatch_approval_api::v1;
 
-use crate::message::{Message, UserId};
+use crate::message::{ChatId, Message, UserId};
 use crate::render::{self, HeardGrant, KnownNode, Outage, Prompt, Releases, Stage, Status};
 use crate::zone::Zone;
 use pretend::{NOW, Pretend, at, closed, node, notice, refusal, released};
@@ -34,7 +34,8 @@ fn asked() -> Vec<(&'static str, Message)> {
     let known = pretend::known();
     let elsewhere = Pretend::new("B3XM", "cp-1", "203.0.113.66").elsewhere().ask();
     let twice = Pretend::new("T8VC", "cp-2", "192.0.2.12").known().twice().ask();
-    let quorum = Pretend::new("M5RD", "cp-3", "192.0.2.13").known().votes(1, 1).ask();
+    let quorum = |channels| Pretend::new("M5RD", "cp-3", "192.0.2.13").known().approved_once(channels).ask();
+    let scripts = Pretend::new("X9GK", "שרת-1 <узел> 節点", "192.0.2.14").known().ask();
     vec![
         ("A node boots that was approved before", open(&known)),
         ("Nobody answered for a while", render::reminder(&known, true)),
@@ -42,8 +43,10 @@ fn asked() -> Vec<(&'static str, Message)> {
         ("A new disk", open(&pretend::seal())),
         ("A node calls from an address that is not its own", open(&elsewhere)),
         ("Two machines use one name", open(&twice)),
-        ("Two people must approve, and one has", open(&quorum)),
+        ("Two people must approve, and one has", open(&quorum(0))),
+        ("Two people must approve, through two channels", open(&quorum(1))),
         ("A name that is too long for the first line", open(&pretend::long_name())),
+        ("Letters of any script, from right to left too", open(&scripts)),
     ]
 }
 
@@ -98,12 +101,15 @@ fn told() -> Vec<(&'static str, Message)> {
         ("Strangers call", render::notice(&strangers, NOW, zone)),
         ("A listed node's name from elsewhere", render::notice(&elsewhere, NOW, zone)),
         ("Too many questions at once", render::notice(&crowd, NOW, zone)),
+        ("Approved elsewhere", render::allowed(&cp1, &released(&pretend::known(), 3, true), NOW, zone)),
         ("Rule \"allow\"", render::allowed(&cp1, &released(&pretend::known(), 3, false), NOW, zone)),
         ("Somebody blocked a node", render::refused(&block, NOW, zone)),
         ("Somebody ended that", render::lifted(&lifted)),
         ("The server went away", render::server_away(at(-900), NOW, zone)),
         ("The server came back", render::server_back(outage, NOW, zone)),
         ("Telegram could not be reached", render::telegram_back(outage, NOW, zone)),
+        ("A person has blocked the bot", render::chat_closed(ChatId(123_456_789))),
+        ("What check sends", render::test()),
         ("Another program uses the bot's token", render::second_reader(at(-60), NOW, zone)),
     ]
 }

@@ -11,6 +11,8 @@ mod releases;
 mod told;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 pub(crate) mod markup;
 #[cfg(test)]
 mod tests;
@@ -24,8 +26,8 @@ pub use list::{
 };
 pub use releases::{Released, Releases};
 pub use told::{
-    Outage, allowed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_away, server_back,
-    telegram_back,
+    Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_away,
+    server_back, telegram_back, test,
 };
 
 pub(crate) use foreign::Foreign;
@@ -34,7 +36,7 @@ use crate::message::{Button, Message};
 use crate::press::{Choice, Nonce, Press};
 use crate::texts::{buttons, closed as closed_texts, prompt as texts};
 use crate::zone::{Zone, between, span};
-use facts::{address, alarms, by, is_seal, node_of};
+use facts::{address, alarms, by, is_seal, missing, node_of};
 use page::Page;
 
 /// One prompt, as much as its message shows of it.
@@ -109,9 +111,7 @@ fn open(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
     for alarm in &alarms {
         page.line(&alarm.meaning(&node, &from));
     }
-    if !ask.voted.is_empty() || ask.votes_missing > 1 || ask.channels_missing > 0 {
-        page.facts(&votes(ask));
-    }
+    page.facts(&votes(ask));
     page.facts(&whose(ask));
     page.facts(&known_before(ask, when));
     if seal {
@@ -134,14 +134,15 @@ fn open(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
     page.finish(keyboard(nonce, !alarms.is_empty()))
 }
 
-/// Who approved so far, and what is missing.
+/// Who approved so far, and what is missing if that is more than one yes from anywhere.
 fn votes(ask: &v1::Ask) -> Vec<String> {
     let mut facts = vec![];
     if !ask.voted.is_empty() {
         facts.push(texts::voted(&facts::people(&ask.voted)));
     }
-    if ask.votes_missing > 0 || ask.channels_missing > 0 {
-        facts.push(texts::missing(ask.votes_missing, ask.channels_missing));
+    let (people, channels) = missing(ask);
+    if !ask.voted.is_empty() || people > 1 || channels > 0 {
+        facts.push(texts::missing(people, channels));
     }
     facts
 }

@@ -1,5 +1,6 @@
 //! Every word that people read on Telegram, in plain English. What stands in a text from elsewhere is a [`Foreign`] or a
-//! time: nothing here is markup, and nothing here decides.
+//! time: nothing here is markup, and nothing here decides. One file, however long, so that all of it is read at once when
+//! a word changes.
 
 use crate::render::Foreign;
 
@@ -122,21 +123,16 @@ pub(crate) mod prompt {
         format!("👍 Approved so far by {by}")
     }
 
-    pub(crate) fn missing(votes: u32, channels: u32) -> String {
-        let people = match votes {
-            0 => String::new(),
+    pub(crate) fn missing(people: u32, channels: u32) -> String {
+        let people = match people {
+            0 => "it must be approved".to_owned(),
             1 => "1 more person must approve".to_owned(),
-            votes => format!("{votes} more people must approve"),
+            people => format!("{people} more people must approve"),
         };
-        let through = match channels {
-            0 => String::new(),
-            1 => "through one more channel".to_owned(),
-            channels => format!("through {channels} more channels"),
-        };
-        match (votes, channels) {
-            (_, 0) => people,
-            (0, _) => format!("it must be approved {through} (the command line is one)"),
-            _ => format!("{people}, {through} (the command line is one)"),
+        match channels {
+            0 => people,
+            1 => format!("{people} through another channel, such as the command line"),
+            channels => format!("{people} through {channels} channels, such as this and the command line"),
         }
     }
 
@@ -312,11 +308,13 @@ pub(crate) mod told {
         format!("Until {at}. The address is one example.")
     }
 
-    pub(crate) fn allowed(node: &Foreign) -> String {
-        format!("🔓 {node} got keys without a question")
+    pub(crate) fn released(node: &Foreign, approved: bool) -> String {
+        if approved { format!("🔓 {node} got keys") } else { format!("🔓 {node} got keys without a question") }
     }
 
-    pub(crate) const ALLOWED_MEANS: &str = "Its rule in the server's configuration says \"allow\".";
+    pub(crate) const ALLOWED_MEANS: &str = "Nobody is asked: its rule in the server's configuration says \"allow\".";
+    pub(crate) const APPROVED_ELSEWHERE: &str =
+        "Somebody approved it: through another channel, or some time ago. See /history.";
 
     pub(crate) fn refused(blocked: bool, node: &Foreign, from: &str, by: &Foreign) -> String {
         if blocked {
@@ -356,6 +354,17 @@ pub(crate) mod told {
     }
 
     pub(crate) const TELEGRAM_BACK_MEANS: &str = "Presses of that time may be lost. /pending shows what is still open.";
+
+    pub(crate) fn chat_closed(chat: i64) -> String {
+        format!("📵 Chat {chat} cannot be written to")
+    }
+
+    pub(crate) const CHAT_CLOSED_MEANS: &str = "Nobody is asked there. The person has blocked this bot or never wrote to \
+                                                it, or the group has put it out. To be asked again: open the chat with \
+                                                this bot and press Start, or add it to the group.";
+
+    pub(crate) const TEST: &str = "🔔 A test: nightlatch-bot can write here";
+    pub(crate) const TEST_MEANS: &str = "Somebody ran nightlatch-bot check on its host. There is nothing to answer.";
 
     pub(crate) fn second_reader(since: &str) -> String {
         format!("🚨 ANOTHER PROGRAM USES THIS BOT'S TOKEN · since {since}")

@@ -93,9 +93,11 @@ h2 { font-size: .8rem; font-weight: 500; color: var(--dim); text-align: center; 
 
 #[cfg(test)]
 mod tests {
+    use nightlatch_approval_api::v1;
+
     use super::*;
     use crate::demo::demo;
-    use crate::render::markup::visible;
+    use crate::render::{self, markup::visible};
 
     /// What people read, to be read by who reviews it. Written anew with `nightlatch-bot demo > bot/src/demo/prompts.txt`.
     const PROMPTS: &str = include_str!("prompts.txt");
@@ -112,6 +114,12 @@ mod tests {
             let visible = visible(&message).unwrap_or_else(|error| panic!("{caption}: {error}"));
             assert_eq!(visible, plain(&message.html), "{caption}");
         }
+    }
+
+    #[test]
+    fn text_is_read_back_as_it_was_written() {
+        let ask = v1::Ask { code: "<b>&lt;&amp;</b>".to_owned(), ..v1::Ask::default() };
+        assert!(plain(&render::reminder(&ask, false).html).ends_with(" · code <b>&lt;&amp;</b>"));
     }
 
     #[test]

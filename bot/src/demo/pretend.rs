@@ -32,6 +32,7 @@ impl Pretend {
             attempts: 3,
             volumes: 2,
             votes_missing: 1,
+            channels_missing: 1,
             ..v1::Ask::default()
         })
     }
@@ -54,9 +55,9 @@ impl Pretend {
         self
     }
 
-    pub(super) fn votes(mut self, missing: u32, channels: u32) -> Self {
+    /// Alice has approved, and one person more must, through so many channels more.
+    pub(super) fn approved_once(mut self, channels: u32) -> Self {
         self.0.voted = vec!["alice".to_owned()];
-        self.0.votes_missing = missing;
         self.0.channels_missing = channels;
         self
     }
@@ -116,6 +117,7 @@ pub(super) fn released(ask: &v1::Ask, keys: u16, asked: bool) -> Releases {
     for number in 0..keys {
         let after = 412 + u32::from(number) * 700;
         releases.add(&v1::Release {
+            ask_id: if asked { vec![0; 16] } else { vec![] },
             operation: ask.operation,
             address: ask.address.clone(),
             at_ms: ask.opened_at_ms + 65_000 + i64::from(after),

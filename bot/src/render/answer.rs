@@ -2,7 +2,7 @@
 
 use nightlatch_approval_api::v1;
 
-use super::facts::{by, is_seal, node_of};
+use super::facts::{by, is_seal, missing, node_of};
 use super::page::shorten;
 use super::{Foreign, When};
 use crate::press::Choice;
@@ -61,7 +61,10 @@ pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
 
 fn voted(choice: Choice, ask: &v1::Ask, response: &v1::VoteResponse, when: When<'_>) -> (String, bool) {
     let now = response.ask.as_ref().unwrap_or(ask);
-    let missing = || prompt::missing(now.votes_missing, now.channels_missing);
+    let missing = || {
+        let (people, channels) = missing(now);
+        prompt::missing(people, channels)
+    };
     match response.result() {
         v1::VoteResult::Decided => (
             response.closed.as_ref().map_or_else(|| texts::CLOSED_NOW.to_owned(), |closed| decided(closed, ask, when)),

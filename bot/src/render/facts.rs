@@ -92,6 +92,15 @@ pub(super) fn or(text: &str, empty: &str) -> Foreign {
     if shown.is_empty() { Foreign::name(empty) } else { shown }
 }
 
+/// How many people and channels more it takes. One channel is no condition while nobody has voted: the first yes comes
+/// through one anyway. Later it is: the yes must come through another than those before.
+pub(super) const fn missing(ask: &v1::Ask) -> (u32, u32) {
+    match (ask.votes_missing, ask.channels_missing) {
+        (people, 1) if ask.voted.is_empty() => (people, 0),
+        missing => missing,
+    }
+}
+
 /// Several people: as many as one line bears.
 pub(super) fn people(names: &[String]) -> String {
     const SHOWN: usize = 8;

@@ -21,6 +21,10 @@ pub struct Releases {
     pub to: BTreeMap<String, Released>,
     /// Milliseconds from the deciding vote to the first of them.
     pub first_after_vote_ms: Option<u64>,
+    /// Whether any of them rests on an ask that somebody approved.
+    pub approved: bool,
+    /// Whether any of them rests on the rule "allow".
+    pub allowed: bool,
 }
 
 /// The releases to one address.
@@ -48,6 +52,11 @@ impl Releases {
         let to = self.to.entry(address.to_owned()).or_default();
         let count = if is_seal(release.operation) { &mut to.sealed } else { &mut to.unsealed };
         *count = count.saturating_add(1);
+        if release.ask_id.is_empty() {
+            self.allowed = true;
+        } else {
+            self.approved = true;
+        }
         to.last_at_ms = to.last_at_ms.max(release.at_ms);
         self.first_after_vote_ms = match (self.first_after_vote_ms, release.after_vote_ms) {
             (Some(before), Some(now)) => Some(before.min(now)),

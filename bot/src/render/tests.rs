@@ -1,14 +1,12 @@
-//! What holds for every message, whatever the server says; and the answers word by word. The messages themselves can be
-//! read in demo/prompts.txt.
-
-use proptest::prelude::*;
+//! What messages say when, and the answers word by word. The messages themselves can be read in demo/prompts.txt, and
+//! what holds for all of them is in hostile.rs.
 
 use super::markup::visible;
 use super::*;
 use crate::message::UserId;
 
-const NOW: i64 = 1_795_576_405_000;
-const NONCE: Nonce = Nonce([7; 16]);
+pub(super) const NOW: i64 = 1_795_576_405_000;
+pub(super) const NONCE: Nonce = Nonce([7; 16]);
 
 fn ask() -> v1::Ask {
     v1::Ask {
@@ -43,7 +41,7 @@ fn shown(ask: &v1::Ask, stage: Stage<'_>) -> String {
     visible(&prompt(&Prompt { ask, stage, releases: &releases }, NOW, &Zone::utc())).unwrap()
 }
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap()
 }
 
@@ -100,6 +98,31 @@ fn what_is_not_known_is_shown_as_the_wider_one() {
 }
 
 #[test]
+fn what_is_missing_is_said_once_it_is_more_than_one_yes() {
+    let with = |voted: &[&str], votes_missing, channels_missing| {
+        let voted = voted.iter().map(|name| (*name).to_owned()).collect();
+        let text = shown(&v1::Ask { voted, votes_missing, channels_missing, ..ask() }, Stage::Open(NONCE));
+        text.lines().find(|line| line.contains("must")).map(str::to_owned)
+    };
+    // As the server tells it when one yes through any channel is enough.
+    assert_eq!(with(&[], 1, 1), None);
+    assert_eq!(with(&[], 2, 1).unwrap(), "2 more people must approve");
+    assert_eq!(
+        with(&[], 2, 2).unwrap(),
+        "2 more people must approve through 2 channels, such as this and the command line"
+    );
+    assert_eq!(with(&["alice"], 1, 0).unwrap(), "👍 Approved so far by alice · 1 more person must approve");
+    assert_eq!(
+        with(&["alice"], 1, 1).unwrap(),
+        "👍 Approved so far by alice · 1 more person must approve through another channel, such as the command line"
+    );
+    assert_eq!(
+        with(&["alice", "bob"], 0, 1).unwrap(),
+        "👍 Approved so far by alice, bob · it must be approved through another channel, such as the command line"
+    );
+}
+
+#[test]
 fn only_an_open_prompt_has_buttons_and_they_carry_its_nonce() {
     let (ask, releases, approved) = (ask(), Releases::default(), closed(1));
     let buttons = |stage| prompt(&Prompt { ask: &ask, stage, releases: &releases }, NOW, &Zone::utc()).buttons;
@@ -133,6 +156,21 @@ fn releases_are_summed_up_for_a_bounded_number_of_addresses() {
 }
 
 #[test]
+fn a_release_says_what_it_rests_on() {
+    let told = |asks: &[&[u8]]| {
+        let mut releases = Releases::default();
+        for ask_id in asks {
+            releases.add(&v1::Release { ask_id: ask_id.to_vec(), ..v1::Release::default() });
+        }
+        let text = visible(&allowed(&ask().node.unwrap(), &releases, NOW, &Zone::utc())).unwrap();
+        (text.contains("Nobody is asked"), text.contains("without a question"), text.contains("Somebody approved it"))
+    };
+    assert_eq!(told(&[b""]), (true, true, false));
+    assert_eq!(told(&[b"ask"]), (false, false, true));
+    assert_eq!(told(&[b"", b"ask"]), (true, false, true));
+}
+
+#[test]
 fn twenty_asks_and_four_hundred_nodes_fit() {
     let mut asks = vec![ask(); 20];
     for (number, ask) in asks.iter_mut().enumerate() {
@@ -154,12 +192,61 @@ fn twenty_asks_and_four_hundred_nodes_fit() {
 }
 
 #[test]
+fn what_has_ended_is_in_no_list() {
+    let grant = |seconds_left| v1::Grant { node: ask().node, seconds_left, ..v1::Grant::default() };
+    let (ended, live) = (grant(10), grant(11));
+    let grants = [&ended, &live].map(|grant| HeardGrant { grant, heard_at_ms: NOW - 10_000 });
+    let refusal = |until_ms| v1::Refusal { node: ask().node, until_ms, ..v1::Refusal::default() };
+    let status = |grants: &[HeardGrant<'_>], refusals: &[v1::Refusal]| {
+        let status = Status {
+            bot_version: "0.1.0",
+            server_version: Some("0.1.0"),
+            since_ms: NOW,
+            open: 0,
+            grants,
+            refusals,
+            second_reader_since_ms: None,
+        };
+        visible(&super::status(&status, NOW, &Zone::utc())).unwrap()
+    };
+    assert_eq!(status(&grants, &[]).matches("cp-1 may unlock").count(), 1);
+    assert_eq!(status(&[], &[refusal(NOW), refusal(NOW + 1)]).matches("⛔ cp-1").count(), 1);
+    assert_eq!(status(&grants[..1], &[refusal(NOW)]).lines().count(), 3, "no heading without a list");
+
+    let node = ask().node.unwrap();
+    let known = [KnownNode { node: &node, last_approved_at_ms: 0, last_approved_by: "" }];
+    let shown = |refusals: &[v1::Refusal]| visible(&nodes(&known, &[], refusals, NOW, &Zone::utc())).unwrap();
+    assert!(shown(&[refusal(NOW + 1)]).contains("⛔ cp-1 · blocked"));
+    assert!(!shown(&[refusal(NOW)]).contains("blocked"));
+}
+
+#[test]
+fn a_status_is_not_well_while_something_is_wrong() {
+    let status = |server_version, second_reader_since_ms| {
+        let status = Status {
+            bot_version: "0.1.0",
+            server_version,
+            since_ms: NOW,
+            open: 0,
+            grants: &[],
+            refusals: &[],
+            second_reader_since_ms,
+        };
+        first_line(&visible(&super::status(&status, NOW, &Zone::utc())).unwrap()).to_owned()
+    };
+    assert_eq!(status(Some("0.1.0"), None), "🟢 All is well · 03:13:25");
+    assert_eq!(status(None, None), "🔌 nightlatch is away since 03:13:25");
+    assert_eq!(status(Some("0.1.0"), Some(NOW)), "🚨 ANOTHER PROGRAM USES THIS BOT'S TOKEN · since 03:13:25");
+}
+
+#[test]
 fn answers_say_what_happened() {
     use v1::{Outcome, VoteResult};
     let (ask, zone) = (ask(), Zone::utc());
     let said = |choice, result: VoteResult, outcome: Option<Outcome>| {
         let closed = outcome.map(|outcome| closed(outcome.into()));
-        let now = v1::Ask { votes_missing: 1, channels_missing: 1, ..ask.clone() };
+        let voted = vec!["alice".to_owned()];
+        let now = v1::Ask { votes_missing: 1, channels_missing: 1, voted, ..ask.clone() };
         let response = v1::VoteResponse { result: result.into(), ask: Some(now), closed };
         let answered = answer(&Answer::Voted(choice, &ask, &response), NOW, &zone);
         format!("{}{}", if answered.alert { "! " } else { "" }, answered.text)
@@ -190,8 +277,8 @@ fn answers_say_what_happened() {
         "✅ Approved: cp-1 may unlock until 03:18:25.\n\
          ❌ Denied: cp-1 gets nothing from there until 03:18:25.\n\
          ⛔ Blocked: cp-1 gets nothing from there until 03:18:25.\n\
-         👍 Your approval counts: 1 more person must approve, through one more channel (the command line is one).\n\
-         You have approved this already: 1 more person must approve, through one more channel (the command line is one).\n\
+         👍 Your approval counts: 1 more person must approve through another channel, such as the command line.\n\
+         You have approved this already: 1 more person must approve through another channel, such as the command line.\n\
          ! Nothing was changed, it was closed before: denied by alice, 03:13:25.\n\
          ! Nothing was changed, it was closed before: approved by alice, 03:13:25.\n\
          ! Nothing was changed, it was closed before: approved by alice, 03:13:25. To stop it now: /block cp-1\n\
@@ -221,197 +308,5 @@ fn commands_are_as_telegram_takes_them() {
     for (name, about) in crate::texts::COMMANDS {
         assert!(!name.is_empty() && name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
         assert!((1..=256).contains(&about.chars().count()), "{about}");
-    }
-}
-
-/// What a hostile or careless configuration could bring.
-fn hostile() -> impl Strategy<Value = String> {
-    let nasty = prop::sample::select(vec![
-        "<b>",
-        "</b>",
-        "&lt;",
-        "&",
-        "<a href=\"tg://user?id=1\">",
-        "\u{202e}",
-        "\u{2066}",
-        "\u{2069}",
-        "\u{200b}",
-        "\n",
-        "\r\n",
-        "\u{2028}",
-        "\0",
-        "\u{1b}[2J",
-        "e\u{301}\u{301}\u{301}\u{301}",
-        "😀",
-        "👩\u{200d}👩\u{200d}👧",
-        "שלום",
-        "مرحبا",
-        "cp-1",
-        " · code A1B2",
-        "\u{feff}",
-        "\u{e0041}",
-    ]);
-    prop_oneof![
-        any::<String>(),
-        prop::collection::vec(nasty.clone(), 0..30).prop_map(|parts| parts.concat()),
-        (nasty, 0..600_usize).prop_map(|(part, times)| part.repeat(times)),
-    ]
-}
-
-prop_compose! {
-    fn any_ask()(
-        texts in prop::collection::vec(hostile(), 6),
-        voted in prop::collection::vec(hostile(), 0..20),
-        warnings in prop::collection::vec(any::<i32>().prop_map(|warning| warning % 6), 0..10),
-        numbers in any::<[i64; 3]>(),
-        counts in any::<[u32; 4]>(),
-        (operation, origin, tls, has_node) in (0..4, 0..5, any::<bool>(), any::<bool>()),
-    ) -> v1::Ask {
-        let text = |at: usize| texts[at].clone();
-        v1::Ask {
-            id: vec![],
-            code: "K7Q2".to_owned(),
-            operation,
-            node: has_node.then(|| v1::Node { uuid: text(0), name: text(1), cluster: text(2) }),
-            address: text(3),
-            origin,
-            tls,
-            opened_at_ms: numbers[0],
-            last_attempt_at_ms: numbers[1],
-            attempts: counts[0],
-            volumes: counts[1],
-            warnings,
-            votes_missing: counts[2],
-            voted,
-            last_approved_at_ms: numbers[2],
-            last_approved_by: text(4),
-            channels_missing: counts[3],
-        }
-    }
-}
-
-prop_compose! {
-    fn any_closed()(
-        ask in any_ask(),
-        outcome in 0..6,
-        (by, channel) in (hostile(), hostile()),
-        at_ms in any::<i64>(),
-        seconds in any::<[u32; 2]>(),
-    ) -> v1::Closed {
-        let [for_seconds, collectable_for_seconds] = seconds;
-        v1::Closed { ask: Some(ask), outcome, by, channel, at_ms, for_seconds, collectable_for_seconds }
-    }
-}
-
-/// A message that Telegram takes, and in which nothing foreign is more than text.
-fn check(message: &Message) -> Result<String, TestCaseError> {
-    let text = visible(message).map_err(TestCaseError::fail)?;
-    for line in text.lines() {
-        let mut isolated = false;
-        for char in line.chars() {
-            match char {
-                '\u{2068}' if !isolated => isolated = true,
-                '\u{2069}' if isolated => isolated = false,
-                '\u{fe0f}' => {}
-                '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{61c}'
-                | '\u{2028}'
-                | '\u{2029}' => return Err(TestCaseError::fail(format!("{char:?} in {line:?}"))),
-                char => prop_assert!(!char.is_control(), "{:?}", line),
-            }
-        }
-        prop_assert!(!isolated, "isolated to the end: {:?}", line);
-    }
-    Ok(text)
-}
-
-proptest! {
-    #[test]
-    fn any_ask_in_any_stage_is_a_message_whose_first_line_has_the_code(ask in any_ask(), closed in any_closed(), now: i64) {
-        let mut releases = Releases::default();
-        releases.add(&v1::Release { address: ask.address.clone(), ..v1::Release::default() });
-        let stages =
-            [Stage::Open(NONCE), Stage::Unreachable, Stage::Closed(&closed), Stage::AskedAgain, Stage::Forgotten];
-        for stage in stages {
-            let message = prompt(&Prompt { ask: &ask, stage, releases: &releases }, now, &Zone::utc());
-            let text = check(&message)?;
-            prop_assert!(first_line(&text).ends_with(" · code K7Q2"), "{}", text);
-            prop_assert!(text.lines().count() <= 16, "no line more than there are facts: {}", text);
-        }
-        for waits in [true, false] {
-            let text = check(&reminder(&ask, waits))?;
-            prop_assert!(first_line(&text).ends_with(" · code K7Q2"), "{}", text);
-        }
-    }
-
-    #[test]
-    fn any_answer_is_one_line_of_at_most_200_characters(
-        ask in any_ask(), closed in any_closed(), result in 0..9, choice in 0..4_usize, reason in hostile(), now: i64,
-    ) {
-        let choice = Choice::ALL[choice];
-        let response = v1::VoteResponse { result, ask: Some(ask.clone()), closed: Some(closed.clone()) };
-        let answers = [Answer::Voted(choice, &ask, &response), Answer::Closed(choice, &closed), Answer::Refused(&reason)];
-        for answered in answers.map(|one| answer(&one, now, &Zone::utc())) {
-            prop_assert!((1..=200).contains(&answered.text.encode_utf16().count()), "{:?}", answered);
-            prop_assert!(!answered.text.contains(['\n', '\u{202e}', '\u{200b}']), "{:?}", answered);
-        }
-    }
-}
-
-proptest! {
-    // Long lists of long texts take long to make up.
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn any_list_is_a_message(asks in prop::collection::vec(any_ask(), 0..30), closed in prop::collection::vec(any_closed(), 0..16)) {
-        let zone = Zone::utc();
-        check(&pending(&asks.iter().collect::<Vec<_>>(), NOW, &zone))?;
-        check(&history(&closed, NOW, &zone))?;
-        let grants: Vec<_> = asks
-            .iter()
-            .map(|ask| v1::Grant {
-                node: ask.node.clone(),
-                address: ask.address.clone(),
-                by: ask.voted.clone(),
-                seconds_left: 60,
-                ..v1::Grant::default()
-            })
-            .collect();
-        let grants: Vec<_> = grants.iter().map(|grant| HeardGrant { grant, heard_at_ms: NOW }).collect();
-        let refusals: Vec<_> = asks
-            .iter()
-            .map(|ask| v1::Refusal {
-                node: ask.node.clone(),
-                address: ask.address.clone(),
-                kind: ask.operation,
-                by: ask.last_approved_by.clone(),
-                until_ms: NOW + 1,
-            })
-            .collect();
-        let status = Status {
-            bot_version: "0",
-            server_version: Some(asks.first().map_or("", |ask| &ask.address)),
-            since_ms: NOW,
-            open: asks.len(),
-            grants: &grants,
-            refusals: &refusals,
-            second_reader_since_ms: None,
-        };
-        check(&super::status(&status, NOW, &zone))?;
-        for refusal in &refusals {
-            check(&refused(refusal, NOW, &zone))?;
-            check(&lifted(&v1::Lifted { refusal: Some(refusal.clone()), by: refusal.by.clone() }))?;
-            let notice = v1::Notice {
-                kind: refusal.kind,
-                node: refusal.node.clone(),
-                address: refusal.address.clone(),
-                count: u64::MAX,
-                at_ms: NOW,
-            };
-            check(&super::notice(&notice, NOW, &zone))?;
-        }
     }
 }

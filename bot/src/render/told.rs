@@ -5,7 +5,7 @@ use nightlatch_approval_api::v1;
 use super::facts::{address, by, is_block, node_of, refused_from};
 use super::page::Page;
 use super::{Foreign, Releases, When, releases};
-use crate::message::Message;
+use crate::message::{ChatId, Message};
 use crate::texts::{self, prompt, told};
 use crate::zone::{Zone, between};
 
@@ -55,12 +55,14 @@ pub fn notice(notice: &v1::Notice, now_ms: i64, zone: &Zone) -> Message {
     page.finish(vec![])
 }
 
-/// What a node got under the rule "allow", in one message for each node.
+/// What a node got although no prompt of the chat shows it, in one message for each node: under the rule "allow", or under
+/// an approval that was given elsewhere.
 #[must_use]
 pub fn allowed(node: &v1::Node, releases: &Releases, now_ms: i64, zone: &Zone) -> Message {
-    let mut page = Page::new(&told::allowed(&node_of(Some(node))));
+    let mut page = Page::new(&told::released(&node_of(Some(node)), releases.approved));
     releases::lines(releases, false, When { zone, now_ms }, &mut page);
-    page.line(told::ALLOWED_MEANS);
+    page.maybe(releases.approved.then(|| told::APPROVED_ELSEWHERE.to_owned()));
+    page.maybe(releases.allowed.then(|| told::ALLOWED_MEANS.to_owned()));
     page.finish(vec![])
 }
 
@@ -103,6 +105,18 @@ pub fn server_back(outage: Outage, now_ms: i64, zone: &Zone) -> Message {
 pub fn telegram_back(outage: Outage, now_ms: i64, zone: &Zone) -> Message {
     let (from, until) = (zone.at(outage.from_ms, now_ms), zone.at(outage.until_ms, now_ms));
     two_lines(&told::telegram_back(&from, &until), told::TELEGRAM_BACK_MEANS)
+}
+
+/// One chat cannot be written to: for the others, since those who are in it cannot be told.
+#[must_use]
+pub fn chat_closed(chat: ChatId) -> Message {
+    two_lines(&told::chat_closed(chat.0), told::CHAT_CLOSED_MEANS)
+}
+
+/// What `nightlatch-bot check` sends when it is asked to.
+#[must_use]
+pub fn test() -> Message {
+    two_lines(told::TEST, told::TEST_MEANS)
 }
 
 /// Telegram says for longer than a moment that another program reads this bot's updates.
