@@ -19,7 +19,6 @@ use reqwest::Url;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::endpoint::proxy_url;
 use self::file::{File, Span};
 use self::finding::Findings;
 pub use self::finding::{Problems, Warning};
@@ -59,7 +58,7 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// The address of the Bot API. By https, or by http to loopback.
     pub api: Url,
-    /// Certificates in PEM that the Bot API's server may be certified by, beside those of the host.
+    /// Certificates in PEM that the Bot API's server may be certified by, instead of those that the host trusts.
     pub api_root: Option<PathBuf>,
     /// The way to the Bot API; none: directly.
     pub proxy: Option<Proxy>,
@@ -194,7 +193,7 @@ fn check(file: File, state_directory: Option<&Path>, findings: &mut Findings<'_>
     let state_directory = or(file.state_directory, state_directory, findings);
     let (token_file, api_root) = (optional(file.token_file, findings), optional(file.api_root, findings));
     let api = endpoint::api(file.api, findings);
-    let proxy = endpoint::proxy(file.proxy, file.proxy_file, findings);
+    let proxy = endpoint::proxy(file.proxy, file.proxy_file, api.as_ref(), findings);
     let zone = zone(file.timezone, findings);
     let remind_after = waiting(file.remind_after, DEFAULT_REMIND_AFTER, findings);
     let escalate_after = waiting(file.escalate_after, DEFAULT_ESCALATE_AFTER, findings);

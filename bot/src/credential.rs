@@ -1,16 +1,21 @@
 //! The bot's secrets, from where they are kept: a credential that systemd hands over, or a file that only its owner may
 //! read. They are never an argument, a variable, or part of an error.
+//!
+//! Symbolic links are followed. The checks are made on the file that was opened, so nobody can exchange it in between;
+//! and whoever could plant a link in its directory could as well put another file there. Container runtimes mount
+//! secrets as links.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use reqwest::Url;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::config::{Proxy, proxy_url};
+use crate::config::Proxy;
+use crate::telegram::ProxyUrl;
+use crate::token::Token;
 
 /// The credential that holds the bot's token.
 pub const TOKEN: &str = "telegram-token";
@@ -22,41 +27,6 @@ const MAX_LEN: usize = 1024;
 
 /// The variable in which systemd says where a service's credentials are.
 const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-
-/// The bot's token: whoever has it is the bot.
-///
-/// Without `Debug`, `Clone`, `PartialEq` and serde, so that it is not printed, and wiped when it is dropped.
-pub struct Token(Zeroizing<String>);
-
-impl Token {
-    /// The token in `text`: a number, a colon, and letters, digits, `_`, `-`. Nothing else may become part of the path of
-    /// an address.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (bot, secret) = text.split_once(':')?;
-        let number = (1..=20).contains(&bot.len()) && bot.bytes().all(|byte| byte.is_ascii_digit());
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        let secret = (1..=256).contains(&secret.len()) && secret.bytes().all(allowed);
-        (number && secret).then(|| Self(Zeroizing::new(text.to_owned())))
-    }
-
-    /// The token itself, for who makes the requests.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The address of a proxy, which may hold a user and a password: without `Debug`, `Clone`, `PartialEq` and serde.
-pub struct ProxyUrl(Url);
-
-impl ProxyUrl {
-    /// The address itself, for who makes the requests.
-    #[must_use]
-    pub const fn expose(&self) -> &Url {
-        &self.0
-    }
-}
 
 /// Why there is no secret. [`hint`](Self::hint) says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -100,15 +70,20 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NoDirectory(TOKEN) => {
-                "start nightlatch-bot.service, or name a file of mode 0600 in the configuration: token_file".into()
+                "the service has it; by hand run systemd-run --wait --pipe --uid=nightlatch-bot -p \
+                LoadCredentialEncrypted=telegram-token:/etc/credstore.encrypted/telegram-token nightlatch-bot check"
+                    .into()
             }
             Self::NoDirectory(name) => format!("add LoadCredentialEncrypted={name} to the service, or name a file"),
             Self::Missing(_) => "see that the path is right".into(),
             Self::NotAFile(_) => "name the file that holds the secret".into(),
-            Self::TooOpen { path, .. } => format!("run chmod 600 {}", path.display()),
+            Self::TooOpen { path, .. } => format!(
+                "run chmod 600 {}, and if others may have read a token there, have @BotFather revoke it",
+                path.display()
+            ),
             Self::Unreadable { .. } => "see that this user may read it".into(),
             Self::NotAToken(_) => {
-                "it is one line such as 123456789:AAE… and nothing else: copy it from BotFather again".into()
+                "it is one line, digits:letters, as @BotFather shows it after /newbot or /token".into()
             }
             Self::NotAProxy(_) => "it is one line such as socks5h://user:password@192.0.2.1:1080".into(),
         }
@@ -124,7 +99,7 @@ pub fn token(file: Option<&Path>) -> Result<Token, Error> {
         Some(path) => (read(open_private(path)?, path)?, path.to_owned()),
         None => from_systemd(directory().as_deref(), TOKEN)?,
     };
-    text.as_deref().and_then(|text| Token::parse(text)).ok_or(Error::NotAToken(path))
+    text.as_ref().and_then(Token::parse).ok_or(Error::NotAToken(path))
 }
 
 /// The address of the proxy, from where the configuration says it is.
@@ -133,11 +108,11 @@ pub fn token(file: Option<&Path>) -> Result<Token, Error> {
 /// [`Error`], which tells nothing of what was read.
 pub fn proxy(proxy: &Proxy) -> Result<ProxyUrl, Error> {
     let (text, path) = match proxy {
-        Proxy::Url(url) => return Ok(ProxyUrl(url.clone())),
+        Proxy::Url(url) => (Some(Zeroizing::new(url.as_str().to_owned())), PathBuf::new()),
         Proxy::File(path) => (read(open_private(path)?, path)?, path.clone()),
         Proxy::Credential => from_systemd(directory().as_deref(), PROXY)?,
     };
-    text.as_deref().and_then(|text| proxy_url(text)).map(ProxyUrl).ok_or(Error::NotAProxy(path))
+    text.and_then(|text| ProxyUrl::parse(&text).ok()).ok_or(Error::NotAProxy(path))
 }
 
 /// Where this service's credentials are.
@@ -197,7 +172,11 @@ fn read(mut file: File, path: &Path) -> Result<Option<Zeroizing<String>>, Error>
     }
     let line = buffer.get(..length).filter(|line| line.len() <= MAX_LEN);
     let text = line.and_then(|line| str::from_utf8(line).ok());
-    Ok(text.map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    let without_end = |text: &str| {
+        let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        Zeroizing::new(line.to_owned())
+    };
+    Ok(text.map(without_end))
 }
 
 #[cfg(test)]
@@ -206,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    const SAMPLE: &str = "123456789:AAExample_of-a-token";
+    const SAMPLE: &str = "123456789:AAExample_of-a-token-of-35-letters_";
 
     fn file(directory: &tempfile::TempDir, contents: &[u8], mode: u32) -> PathBuf {
         let path = directory.path().join("secret");
@@ -254,23 +233,25 @@ mod tests {
     fn what_is_no_token_is_refused_without_being_told() {
         let directory = tempfile::tempdir().expect("a directory");
         let long = format!("1:{}", "x".repeat(MAX_LEN));
-        let texts: [&[u8]; 10] = [
-            b"",
-            b"\n",
-            b"123456789",
-            b":AAE",
-            b"123456789:",
-            b"123:AAE/../x",
-            b"123:AA E",
-            b"bot123:AAE",
-            b"123:AAE\n1",
-            b"\xff1:AAE",
-        ];
+        let twice = format!("{SAMPLE}\n{SAMPLE}");
+        let ended_twice = format!("{SAMPLE}\n\n");
+        let texts: [&[u8]; 6] = [b"", b"\n", b"123456789", b"\xff", twice.as_bytes(), ended_twice.as_bytes()];
         for text in texts.into_iter().chain([long.as_bytes()]) {
             let path = file(&directory, text, 0o600);
             let Err(error) = token(Some(&path)) else { panic!("taken: {text:?}") };
             assert_eq!(error.to_string(), format!("{} holds no token of a bot", path.display()));
         }
+    }
+
+    #[test]
+    fn a_link_counts_for_the_file_behind_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = file(&directory, SAMPLE.as_bytes(), 0o644);
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        assert!(matches!(token(Some(&link)), Err(Error::TooOpen { .. })));
+        file(&directory, SAMPLE.as_bytes(), 0o600);
+        assert!(token(Some(&link)).is_ok());
     }
 
     #[test]
@@ -299,7 +280,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = file(&directory, b"socks5h://user:word@192.0.2.1:1080\n", 0o600);
         let read = proxy(&Proxy::File(path.clone()));
-        assert!(read.is_ok_and(|proxy| proxy.expose().password() == Some("word")));
+        assert!(read.is_ok());
         file(&directory, b"ftp://user:word@192.0.2.1", 0o600);
         let Err(error) = proxy(&Proxy::File(path)) else { panic!("taken") };
         assert!(!format!("{error} {error:?} {}", error.hint()).contains("user:word"), "it tells the password");

@@ -1,6 +1,7 @@
 //! The ways to Telegram: the Bot API's address, and a proxy.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use reqwest::Url;
 use toml::Spanned;
@@ -52,14 +53,21 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// The proxy, if there is one: `Err` after a mistake.
+/// The proxy, if there is one.
 pub(super) fn proxy(
     written: Option<Spanned<String>>,
-    file: Option<Spanned<std::path::PathBuf>>,
+    file: Option<Spanned<PathBuf>>,
+    api: Option<&Url>,
     findings: &mut Findings<'_>,
 ) -> Option<Proxy> {
     if let (Some(_), Some(file)) = (&written, &file) {
         findings.problem(file.span(), "there are both proxy and proxy_file", "keep one of the two");
+        return None;
+    }
+    let at = written.as_ref().map(Spanned::span).or(file.as_ref().map(Spanned::span));
+    if let (Some(at), Some("http")) = (at, api.map(Url::scheme)) {
+        let hint = "leave the proxy out: the Bot API is on this host, and reached without TLS";
+        findings.problem(at, "a proxy would see the token", hint);
         return None;
     }
     if let Some(file) = file {
@@ -86,8 +94,7 @@ pub(super) fn proxy(
 }
 
 /// `text` as the address of a proxy: of a scheme that is spoken, with a host, and nothing after its port.
-#[must_use]
-pub fn proxy_url(text: &str) -> Option<Url> {
+fn proxy_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let whole = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     (whole && url.has_host() && PROXY_SCHEMES.contains(&url.scheme())).then_some(url)

@@ -7,6 +7,8 @@ use crate::message::{ChatId, UserId};
 
 const MANUAL: &str = include_str!("../../../systemd/nightlatch-bot.toml");
 const CHAT: &str = "[[chat]]\nid = 1\n";
+/// The largest number that there can be, which the manual has for an example.
+const NOBODY: i64 = (1 << 52) - 1;
 
 fn parse(text: &str) -> Result<(Config, Vec<Warning>), Error> {
     Config::parse(text, "nightlatch-bot.toml", None)
@@ -51,10 +53,7 @@ fn the_manual_is_a_configuration_that_shows_the_defaults() {
         assert_eq!(config.settings.zone, Zone(TimeZone::UTC));
         assert_eq!(config.log, LogLevel::Info);
         let chat = &config.settings.chats[0];
-        assert_eq!(
-            (chat.id, &chat.people, chat.turn),
-            (ChatId(123_456_789), &BTreeSet::from([UserId(123_456_789)]), 1)
-        );
+        assert_eq!((chat.id, &chat.people, chat.turn), (ChatId(NOBODY), &BTreeSet::from([UserId(NOBODY)]), 1));
     }
     assert_eq!((short.token_file, short.api_root, short.proxy, short.settings.quiet), (None, None, None, None));
     assert_eq!(short.settings.chats[0].clusters, None);
@@ -135,6 +134,8 @@ fn each_mistake_is_refused_and_says_what_it_is() {
         ("proxy = \"socks5:\"", CHAT, "this is no address of a proxy"),
         ("proxy = \"socks5h://u:p@192.0.2.1:1080\"", CHAT, "are secrets"),
         ("proxy = \"socks5h://192.0.2.1:1080\"\nproxy_file = \"/x\"", CHAT, "both proxy and proxy_file"),
+        ("api = \"http://127.0.0.1:8081\"\nproxy = \"credential\"", CHAT, "a proxy would see the token"),
+        ("api = \"http://127.0.0.1:8081\"\nproxy_file = \"/x\"", CHAT, "a proxy would see the token"),
         ("timezone = \"Europe/Nowhere\"", CHAT, "this host knows no time zone"),
         ("timezone = \"../../etc/passwd\"", CHAT, "this host knows no time zone"),
         ("remind_after = \"9s\"", CHAT, "not between 10s and 24h"),
