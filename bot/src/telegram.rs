@@ -34,7 +34,7 @@ use reply::Reply;
 
 pub use poll::{Poll, Polled, Question, Source, jitter};
 pub use route::{ApiUrl, Patience, ProxyUrl, Route, Unusable};
-pub use update::{Update, incoming};
+pub use update::{ANONYMOUS, Update, incoming};
 
 /// Longest answer that is read, in bytes. 32 updates of the longest texts, with what they answer, are shorter.
 const MAX_REPLY_LEN: usize = 4 * 1024 * 1024;

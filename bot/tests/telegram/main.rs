@@ -11,6 +11,7 @@
 #[path = "../bot_api/mod.rs"]
 mod bot_api;
 mod calls;
+mod check;
 mod failures;
 mod log;
 mod polling;
