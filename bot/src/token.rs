@@ -16,8 +16,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 /// The name of the credential that systemd hands over.
 pub const CREDENTIAL: &str = "telegram-token";
 
-/// Longest file that is read, in bytes.
-const MAX_FILE_LEN: usize = 128;
+/// How much of a file is read, in bytes.
+const MAX_READ: usize = 128;
 
 /// A token as BotFather gives it: the bot's number, a colon, and a secret of about 35 letters, digits, `-` and `_`.
 /// Boxed, so that moving it copies no bytes, and wiped when it is dropped.
@@ -147,15 +147,12 @@ fn open(path: &Path) -> Result<(File, u32), Error> {
 
 fn read(file: File, path: &Path) -> Result<Token, Error> {
     let not_a_token = || Error::NotAToken { path: path.into() };
-    // With room for all that is read, so that growing leaves no copy behind. One byte more, so that a longer file is
-    // noticed.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_FILE_LEN));
-    file.take(MAX_FILE_LEN as u64 + 1)
+    // With room for all that is read, so that growing leaves no copy behind. What is cut off here is longer than any
+    // token.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_READ));
+    file.take(MAX_READ as u64)
         .read_to_end(&mut bytes)
         .map_err(|source| Error::Unreadable { path: path.into(), source })?;
-    if bytes.len() > MAX_FILE_LEN {
-        return Err(not_a_token());
-    }
     let text = std::str::from_utf8(&bytes).map_err(|_| not_a_token())?;
     Token::parse(&Zeroizing::new(text.to_owned())).ok_or_else(not_a_token)
 }

@@ -91,7 +91,7 @@ fn what_does_not_look_like_a_token_is_refused() {
         assert!(matches!(error(text.as_bytes(), 0o600), Error::NotAToken { .. }), "{text:?}");
     }
     assert!(matches!(error(b"\xff\xfe", 0o600), Error::NotAToken { .. }));
-    let padded = format!("{}{}", "1".repeat(MAX_FILE_LEN - SECRET.len()), line());
+    let padded = format!("{}{}", "1".repeat(MAX_READ - SECRET.len()), line());
     assert!(matches!(error(padded.as_bytes(), 0o600), Error::NotAToken { .. }));
 }
 

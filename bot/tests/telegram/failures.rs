@@ -43,7 +43,6 @@ async fn what_is_broken_on_the_way_is_away() {
         Fault::Page(404),
         Fault::Page(503),
         Fault::Nonsense,
-        Fault::Endless,
         Fault::Cut,
         Fault::Redirect(format!("{}/elsewhere", api.url())),
     ];
@@ -53,6 +52,13 @@ async fn what_is_broken_on_the_way_is_away() {
         assert!(!format!("{failure:?}").contains("It does not work"), "{failure:?}");
     }
     assert_eq!(api.messages(7), []);
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_read_for_four_mebibytes() {
+    let api = BotApi::start().await;
+    let failure = failure(&api, PATIENCE, Fault::Endless).await;
+    assert_eq!(failure, Failure::Away("its answer is longer than 4 MiB".into()));
 }
 
 #[tokio::test]

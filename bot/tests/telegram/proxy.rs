@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 
 /// The user and password that a proxy wants.
 pub(crate) const USER: &str = "alice";
-pub(crate) const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const PASSWORD: &str = "correct horse@battery";
+/// The same as a URL has it.
+pub(crate) const ENCODED: &str = "correct%20horse%40battery";
 
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {

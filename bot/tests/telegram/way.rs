@@ -5,7 +5,7 @@ use nightlatch_bot::message::Failure;
 use nightlatch_bot::telegram::{Identity, ProxyUrl};
 
 use super::bot_api::front::{Authority, Front};
-use super::proxy::{Kind, PASSWORD, Proxy, USER};
+use super::proxy::{ENCODED, Kind, Proxy, USER};
 use super::*;
 
 /// A name that only the proxies know.
@@ -66,7 +66,7 @@ async fn whoever_cannot_show_a_certificate_for_the_name_is_away_and_gets_no_toke
 async fn an_http_proxy_is_asked_with_its_password() {
     let house = House::new(&[NAME]).await;
     let proxy = Proxy::start(Kind::Http, house.front.address()).await;
-    let address = format!("http://{USER}:{PASSWORD}@{}", proxy.address);
+    let address = format!("http://{USER}:{ENCODED}@{}", proxy.address);
     assert!(house.identity(&format!("https://{NAME}"), Some(&address)).await.is_ok());
     assert_eq!(proxy.asked(), [format!("{NAME}:443")]);
 }
@@ -76,7 +76,7 @@ async fn a_proxy_may_speak_tls_itself() {
     let house = House::new(&[NAME]).await;
     let proxy = Proxy::start(Kind::Http, house.front.address()).await;
     let encrypted = Front::tls(proxy.address, &house.authority, &["127.0.0.1"]).await;
-    let address = format!("https://{USER}:{PASSWORD}@{}", encrypted.address());
+    let address = format!("https://{USER}:{ENCODED}@{}", encrypted.address());
     assert!(house.identity(&format!("https://{NAME}"), Some(&address)).await.is_ok());
     assert_eq!(proxy.asked(), [format!("{NAME}:443")]);
 }
@@ -85,7 +85,7 @@ async fn a_proxy_may_speak_tls_itself() {
 async fn a_socks5h_proxy_looks_the_name_up() {
     let house = House::new(&[NAME]).await;
     let proxy = Proxy::start(Kind::Socks, house.front.address()).await;
-    let address = format!("socks5h://{USER}:{PASSWORD}@{}", proxy.address);
+    let address = format!("socks5h://{USER}:{ENCODED}@{}", proxy.address);
     assert!(house.identity(&format!("https://{NAME}"), Some(&address)).await.is_ok());
     assert_eq!(proxy.asked(), [format!("{NAME}:443")]);
 }
@@ -94,7 +94,7 @@ async fn a_socks5h_proxy_looks_the_name_up() {
 async fn a_socks5_proxy_gets_an_address() {
     let house = House::new(&["localhost"]).await;
     let proxy = Proxy::start(Kind::Socks, house.front.address()).await;
-    let address = format!("socks5://{USER}:{PASSWORD}@{}", proxy.address);
+    let address = format!("socks5://{USER}:{ENCODED}@{}", proxy.address);
     let url = house.url("localhost");
     assert!(house.identity(&url, Some(&address)).await.is_ok());
     let asked = proxy.asked();

@@ -174,6 +174,37 @@ async fn numbers_out_of_order_are_all_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_number_that_comes_again_with_something_else_is_another_update() {
+    let other = Ok(vec![Update { id: 1, incoming: Some(said(99)) }]);
+    let script = Script::new([updates([1]), other]);
+    let mut poll = poll(&script);
+    assert_eq!(poll.next().await, handed([1]));
+    assert_eq!(poll.next().await, handed([99]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lost_what_it_knew_is_heard_again() {
+    let script = Script::new([updates([900]), Err(away()), updates([3]), updates([4])]);
+    let mut poll = poll(&script);
+    assert_eq!(poll.next().await, handed([900]));
+    failures(&mut poll, 1).await;
+    assert!(matches!(poll.next().await, Polled::Recovered { .. }));
+    assert_eq!(poll.next().await, handed([3]));
+    assert_eq!(poll.next().await, handed([4]));
+    assert_eq!(script.offsets(), [None, Some(901), None, Some(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_before_an_outage_is_not_handed_out_again() {
+    let script = Script::new([updates(1..=32), Err(away()), updates([1]), updates(2..=33)]);
+    let mut poll = poll(&script);
+    assert_eq!(poll.next().await, handed(1..=32));
+    failures(&mut poll, 1).await;
+    assert!(matches!(poll.next().await, Polled::Recovered { .. }));
+    assert_eq!(poll.next().await, handed([33]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn numbers_may_begin_anew_below_those_before() {
     let script = Script::new([updates([900]), updates([5]), updates([6])]);
     let mut poll = poll(&script);
