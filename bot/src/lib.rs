@@ -9,6 +9,7 @@
 //! `session` decides everything and does nothing: it is told what happened, with the time, and says what is to be done.
 //! `render` turns facts into messages. `telegram` and `channel` do what they are told.
 
+pub mod check;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -34,7 +34,7 @@ use reply::Reply;
 
 pub use poll::{Poll, Polled, Question, Source, jitter};
 pub use route::{ApiUrl, Patience, ProxyUrl, Route, Unusable};
-pub use update::{Update, incoming};
+pub use update::{ANONYMOUS, Update, incoming};
 
 /// Longest answer that is read, in bytes. 32 updates of the longest texts, with what they answer, are shorter.
 const MAX_REPLY_LEN: usize = 4 * 1024 * 1024;
@@ -190,7 +190,7 @@ impl Telegram {
         match answered.await {
             Ok((status, Some(body))) => self.told(Reply::read(status, &body)),
             Ok((_, None)) => Reply::Failed(Failure::Away("its answer is longer than 4 MiB".into())),
-            Err(error) => self.told(Reply::Failed(Failure::Away(reason(&error)))),
+            Err(error) => self.told(Reply::Failed(Failure::Away(reason(&error, self.route.proxy.is_some())))),
         }
     }
 
@@ -225,11 +225,11 @@ async fn read(mut response: Response) -> reqwest::Result<(u16, Option<Vec<u8>>)>
 }
 
 /// Why there was no answer. The address stays out of it: the token is a part of it.
-fn reason(error: &reqwest::Error) -> String {
+fn reason(error: &reqwest::Error, by_proxy: bool) -> String {
     let what = if error.is_timeout() {
         return "no answer in time".into();
     } else if error.is_connect() {
-        "no connection"
+        if by_proxy { "no connection through the proxy" } else { "no connection" }
     } else if error.is_body() || error.is_decode() {
         "the answer broke off"
     } else {

@@ -32,7 +32,7 @@ const CONFLICT_OVER: Duration = Duration::from_secs(2 * 60);
 /// The least time between two questions when the first brought nothing new, so that a server that answers at once
 /// is not asked without a pause.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many numbers of updates are remembered, to know again what comes twice.
+/// How many updates are remembered, to know again what comes twice.
 const REMEMBERED: usize = 256;
 
 /// One `getUpdates`.
@@ -87,7 +87,8 @@ pub struct Poll<S> {
     source: Arc<S>,
     jitter: fn() -> u8,
     offset: Option<i64>,
-    seen: VecDeque<i64>,
+    /// Whole, as a number alone may be that of another update: they begin anew when a server lost what it knew.
+    seen: VecDeque<Update>,
     /// The question that is open. It goes on when nobody waits for it.
     open: Option<Open>,
     /// When the next question may be asked.
@@ -165,9 +166,9 @@ impl<S: Source> Poll<S> {
         let mut news = Vec::new();
         let mut any_new = false;
         for update in updates {
-            if !self.seen.contains(&update.id) {
+            if !self.seen.contains(update) {
                 any_new = true;
-                self.remember(update.id);
+                self.remember(update.clone());
                 news.extend(update.incoming.clone());
             }
         }
@@ -191,11 +192,11 @@ impl<S: Source> Poll<S> {
         if self.conflict.is_some() { None } else { outage.into_iter().chain(conflict.map(|it| it.since)).min() }
     }
 
-    fn remember(&mut self, id: i64) {
+    fn remember(&mut self, update: Update) {
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back(id);
+        self.seen.push_back(update);
     }
 
     fn failed(&mut self, failure: Failure) -> Polled {
@@ -221,10 +222,14 @@ impl<S: Source> Poll<S> {
 }
 
 /// What to ask. After a failure only for one update, and without waiting: so it is known at once that Telegram is back,
-/// and one update that makes the answer unreadable stops only itself and not the 31 before it.
+/// and one update that makes the answer unreadable stops only itself and not the 31 before it. And without an offset:
+/// a server that lost what it knew has lower numbers now, and what comes again is known.
 const fn question(offset: Option<i64>, careful: bool) -> Question {
-    let (limit, timeout) = if careful { (1, Duration::ZERO) } else { (LIMIT, TIMEOUT) };
-    Question { offset, limit, timeout }
+    if careful {
+        Question { offset: None, limit: 1, timeout: Duration::ZERO }
+    } else {
+        Question { offset, limit: LIMIT, timeout: TIMEOUT }
+    }
 }
 
 /// How long to wait after a failure, the `failures`th in a row: never less than what Telegram asked for.

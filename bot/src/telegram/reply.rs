@@ -232,6 +232,8 @@ mod tests {
         for status in [200, 502] {
             assert!(matches!(failure(Reply::read(status, error)), Failure::Away(_)), "{status}");
         }
+        let done = br#"{"ok":true,"result":true}"#;
+        assert!(matches!(failure(Reply::read(502, done)), Failure::Away(_)), "it says both");
     }
 
     #[test]

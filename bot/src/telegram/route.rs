@@ -202,6 +202,7 @@ mod tests {
             "localhost:8081",
             "https://alice@localhost",
             "https://alice:secret@localhost",
+            "https://:secret@localhost",
             "https://localhost/?x",
             "https://localhost/#x",
             "",

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::reply::Reply;
 use crate::message::{ChatId, ChatKind, Failure, Incoming, MessageId, PressId, UserId};
 
-/// In whose name Telegram shows what an anonymous administrator of a group wrote (`GroupAnonymousBot`).
-const ANONYMOUS: i64 = 1_087_968_824;
+/// In whose name Telegram shows what any anonymous administrator of a group did (`GroupAnonymousBot`).
+pub const ANONYMOUS: UserId = UserId(1_087_968_824);
 /// Longest text that is taken over, in characters: the rest is cut off. No command is that long.
 const MAX_TEXT: usize = 256;
 /// Longest data of a button, in bytes (Bot API, `InlineKeyboardButton`).
@@ -103,7 +103,7 @@ fn author(message: &Value) -> Option<UserId> {
 }
 
 fn is_bot(from: &Value) -> bool {
-    from.get("is_bot").and_then(Value::as_bool).unwrap_or(false) || integer(from, "id") == Some(ANONYMOUS)
+    from.get("is_bot").and_then(Value::as_bool).unwrap_or(false) || integer(from, "id") == Some(ANONYMOUS.0)
 }
 
 fn chat(message: &Value) -> Option<(ChatId, ChatKind)> {

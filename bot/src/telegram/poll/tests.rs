@@ -84,11 +84,17 @@ fn seconds(seconds: impl IntoIterator<Item = u64>) -> Vec<Duration> {
     seconds.into_iter().map(Duration::from_secs).collect()
 }
 
+/// What comes next. Time stands still but for what is waited for, so that a week is long enough and soon over.
+async fn next(poll: &mut Poll<Script>) -> Polled {
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    tokio::time::timeout(week, poll.next()).await.expect("something comes")
+}
+
 /// What the next `count` failures say: lasting, and when it is tried again, in seconds.
 async fn failures(poll: &mut Poll<Script>, count: usize) -> Vec<(u64, u64)> {
     let mut told = Vec::new();
     for _ in 0..count {
-        match poll.next().await {
+        match next(poll).await {
             Polled::Failed { lasting, retry_in, .. } => told.push((lasting.as_secs(), retry_in.as_secs())),
             other => panic!("no failure: {other:?}"),
         }
@@ -106,9 +112,9 @@ async fn nothing_within(poll: &mut Poll<Script>, time: Duration) {
 async fn updates_are_confirmed_by_the_question_after_they_were_taken() {
     let script = Script::new([updates([10, 11]), updates([12])]);
     let mut poll = poll(&script);
-    assert_eq!(poll.next().await, handed([10, 11]));
+    assert_eq!(next(&mut poll).await, handed([10, 11]));
     assert_eq!(script.offsets(), [None]);
-    assert_eq!(poll.next().await, handed([12]));
+    assert_eq!(next(&mut poll).await, handed([12]));
     assert_eq!(script.offsets(), [None, Some(12)]);
 }
 
@@ -116,7 +122,7 @@ async fn updates_are_confirmed_by_the_question_after_they_were_taken() {
 async fn each_question_asks_as_the_specification_says() {
     let script = Script::new([updates([1])]);
     let mut poll = poll(&script);
-    poll.next().await;
+    next(&mut poll).await;
     nothing_within(&mut poll, Duration::from_secs(1)).await;
     assert_eq!(script.last(), Question { offset: Some(2), limit: 32, timeout: Duration::from_secs(25) });
 }
@@ -128,7 +134,7 @@ async fn a_question_stays_open_when_nobody_waits_for_it() {
     for _ in 0..10 {
         nothing_within(&mut poll, Duration::from_secs(1)).await;
     }
-    assert_eq!(poll.next().await, handed([1]));
+    assert_eq!(next(&mut poll).await, handed([1]));
     assert_eq!(script.offsets(), [None]);
 }
 
@@ -140,7 +146,7 @@ async fn a_wait_is_not_begun_anew_when_nobody_waits_for_it() {
     for _ in 0..63 {
         nothing_within(&mut poll, Duration::from_secs(1)).await;
     }
-    assert_eq!(poll.next().await, Polled::Recovered { after: Duration::from_secs(64) });
+    assert_eq!(next(&mut poll).await, Polled::Recovered { after: Duration::from_secs(64) });
     assert_eq!(script.gaps(), seconds([64]));
 }
 
@@ -158,9 +164,9 @@ async fn dropping_the_poll_gives_the_question_up() {
 async fn what_comes_twice_is_handed_out_once() {
     let script = Script::new([updates([1, 2, 2]), updates([2, 3]), updates([3, 1]), updates([4])]);
     let mut poll = poll(&script);
-    assert_eq!(poll.next().await, handed([1, 2]));
-    assert_eq!(poll.next().await, handed([3]));
-    assert_eq!(poll.next().await, handed([4]));
+    assert_eq!(next(&mut poll).await, handed([1, 2]));
+    assert_eq!(next(&mut poll).await, handed([3]));
+    assert_eq!(next(&mut poll).await, handed([4]));
     assert_eq!(script.offsets(), [None, Some(3), Some(4), Some(4)]);
 }
 
@@ -168,9 +174,40 @@ async fn what_comes_twice_is_handed_out_once() {
 async fn numbers_out_of_order_are_all_confirmed() {
     let script = Script::new([updates([5, 3, 4])]);
     let mut poll = poll(&script);
-    assert_eq!(poll.next().await, handed([5, 3, 4]));
+    assert_eq!(next(&mut poll).await, handed([5, 3, 4]));
     nothing_within(&mut poll, Duration::from_secs(1)).await;
     assert_eq!(script.last().offset, Some(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_comes_again_with_something_else_is_another_update() {
+    let other = Ok(vec![Update { id: 1, incoming: Some(said(99)) }]);
+    let script = Script::new([updates([1]), other]);
+    let mut poll = poll(&script);
+    assert_eq!(next(&mut poll).await, handed([1]));
+    assert_eq!(next(&mut poll).await, handed([99]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lost_what_it_knew_is_heard_again() {
+    let script = Script::new([updates([900]), Err(away()), updates([3]), updates([4])]);
+    let mut poll = poll(&script);
+    assert_eq!(next(&mut poll).await, handed([900]));
+    failures(&mut poll, 1).await;
+    assert!(matches!(next(&mut poll).await, Polled::Recovered { .. }));
+    assert_eq!(next(&mut poll).await, handed([3]));
+    assert_eq!(next(&mut poll).await, handed([4]));
+    assert_eq!(script.offsets(), [None, Some(901), None, Some(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_before_an_outage_is_not_handed_out_again() {
+    let script = Script::new([updates(1..=32), Err(away()), updates([1]), updates(2..=33)]);
+    let mut poll = poll(&script);
+    assert_eq!(next(&mut poll).await, handed(1..=32));
+    failures(&mut poll, 1).await;
+    assert!(matches!(next(&mut poll).await, Polled::Recovered { .. }));
+    assert_eq!(next(&mut poll).await, handed([33]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +215,7 @@ async fn numbers_may_begin_anew_below_those_before() {
     let script = Script::new([updates([900]), updates([5]), updates([6])]);
     let mut poll = poll(&script);
     for id in [900, 5, 6] {
-        assert_eq!(poll.next().await, handed([id]));
+        assert_eq!(next(&mut poll).await, handed([id]));
     }
     assert_eq!(script.offsets(), [None, Some(901), Some(6)]);
 }
@@ -195,8 +232,8 @@ async fn an_update_that_says_nothing_is_confirmed_too() {
 async fn a_server_that_answers_at_once_with_nothing_new_is_not_asked_without_a_pause() {
     let script = Script::new([updates([1]), updates([1]), Ok(Vec::new()), Ok(Vec::new()), updates([2])]);
     let mut poll = poll(&script);
-    assert_eq!(poll.next().await, handed([1]));
-    assert_eq!(poll.next().await, handed([2]));
+    assert_eq!(next(&mut poll).await, handed([1]));
+    assert_eq!(next(&mut poll).await, handed([2]));
     assert_eq!(script.gaps(), seconds([0, 1, 1, 1]));
 }
 
@@ -206,8 +243,8 @@ async fn waits_double_from_one_second_to_sixty_four_and_begin_anew() {
     let mut poll = poll(&script);
     let expected = [(0, 1), (1, 2), (3, 4), (7, 8), (15, 16), (31, 32), (63, 64), (127, 64), (191, 64)];
     assert_eq!(failures(&mut poll, 9).await, expected);
-    assert_eq!(poll.next().await, Polled::Recovered { after: Duration::from_secs(255) });
-    assert_eq!(poll.next().await, handed([1]));
+    assert_eq!(next(&mut poll).await, Polled::Recovered { after: Duration::from_secs(255) });
+    assert_eq!(next(&mut poll).await, handed([1]));
     assert_eq!(failures(&mut poll, 1).await, [(0, 1)]);
     assert_eq!(script.gaps()[..9], seconds([1, 2, 4, 8, 16, 32, 64, 64, 64]));
 }
@@ -217,7 +254,7 @@ async fn the_first_question_after_a_failure_waits_for_nothing_and_wants_one_upda
     let script = Script::new([Err(away()), Ok(Vec::new())]);
     let mut poll = poll(&script);
     failures(&mut poll, 1).await;
-    assert_eq!(poll.next().await, Polled::Recovered { after: Duration::from_secs(1) });
+    assert_eq!(next(&mut poll).await, Polled::Recovered { after: Duration::from_secs(1) });
     assert_eq!(script.last(), Question { offset: None, limit: 1, timeout: Duration::ZERO });
     nothing_within(&mut poll, Duration::from_secs(2)).await;
     assert_eq!(script.last(), Question { offset: None, limit: 32, timeout: Duration::from_secs(25) });
@@ -228,10 +265,10 @@ async fn what_recovery_brought_is_confirmed_only_when_it_was_taken() {
     let script = Script::new([Err(away()), updates([1]), updates([2])]);
     let mut poll = poll(&script);
     failures(&mut poll, 1).await;
-    assert!(matches!(poll.next().await, Polled::Recovered { .. }));
-    assert_eq!(poll.next().await, handed([1]));
+    assert!(matches!(next(&mut poll).await, Polled::Recovered { .. }));
+    assert_eq!(next(&mut poll).await, handed([1]));
     assert_eq!(script.offsets(), [None, None]);
-    assert_eq!(poll.next().await, handed([2]));
+    assert_eq!(next(&mut poll).await, handed([2]));
     assert_eq!(script.offsets(), [None, None, Some(2)]);
 }
 
@@ -252,7 +289,7 @@ async fn a_refused_token_is_tried_slowly() {
     let script = Script::new([Err(Failure::Token), Err(Failure::Token), Ok(Vec::new())]);
     let mut poll = poll(&script);
     assert_eq!(failures(&mut poll, 2).await, [(0, 64), (64, 64)]);
-    assert!(matches!(poll.next().await, Polled::Recovered { .. }));
+    assert!(matches!(next(&mut poll).await, Polled::Recovered { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,9 +311,9 @@ async fn answers_and_outages_in_between_do_not_hide_a_second_program() {
     ]);
     let mut poll = poll(&script);
     assert_eq!(failures(&mut poll, 1).await, [(0, 5)]);
-    assert_eq!(poll.next().await, handed([1]));
+    assert_eq!(next(&mut poll).await, handed([1]));
     assert_eq!(failures(&mut poll, 2).await, [(5, 5), (0, 1)]);
-    assert_eq!(poll.next().await, handed([2]));
+    assert_eq!(next(&mut poll).await, handed([2]));
     assert_eq!(failures(&mut poll, 1).await, [(11, 5)]);
 }
 
@@ -291,7 +328,7 @@ async fn a_second_program_is_gone_when_it_was_not_heard_for_two_minutes() {
     );
     let mut poll = poll(&script);
     assert_eq!(failures(&mut poll, 1).await, [(0, 5)]);
-    assert_eq!(poll.next().await, Polled::Recovered { after: Duration::from_secs(130) });
+    assert_eq!(next(&mut poll).await, Polled::Recovered { after: Duration::from_secs(130) });
     assert_eq!(failures(&mut poll, 1).await, [(0, 5)]);
 }
 

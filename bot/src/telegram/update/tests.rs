@@ -82,7 +82,7 @@ fn a_press_of_nobody_or_of_a_bot_is_none() {
     assert_eq!(press_with(|query| query["from"] = json!(null)), None);
     assert_eq!(press_with(|query| query["from"] = json!({"id": "7"})), None);
     assert_eq!(press_with(|query| query["from"] = json!({"id": 7, "is_bot": true})), None);
-    assert_eq!(press_with(|query| query["from"] = json!({"id": ANONYMOUS})), None);
+    assert_eq!(press_with(|query| query["from"] = json!({"id": ANONYMOUS.0})), None);
     assert_eq!(press_with(|query| query["id"] = json!("7".repeat(129))), None);
 }
 
@@ -107,7 +107,7 @@ fn what_is_written_in_the_name_of_a_group_is_nobodys() {
         other => panic!("no text: {other:?}"),
     };
     assert!(nobodys(|message| message["sender_chat"] = json!({"id": -9, "type": "group"})));
-    assert!(nobodys(|message| message["from"]["id"] = json!(ANONYMOUS)));
+    assert!(nobodys(|message| message["from"]["id"] = json!(ANONYMOUS.0)));
     assert!(nobodys(|message| message["from"]["is_bot"] = json!(true)));
     assert!(nobodys(|message| message["from"] = json!(null)));
     assert!(!nobodys(|_| ()));
