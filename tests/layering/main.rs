@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and its modules are the crate's own"
 )]
 
+mod bot;
 mod source;
 
 use std::collections::BTreeSet;
@@ -185,26 +186,32 @@ fn assert_none(wrong: &[String], what_to_do: &str) {
 
 #[test]
 fn modules_use_what_the_table_allows_and_all_of_that() {
+    let wrong = against_table(sources(), TABLE, "src", "nightlatch");
+    assert_none(&wrong, "ARCHITECTURE.md and the table in tests/layering/main.rs say what may use what");
+}
+
+/// What the sources of `folder` use against the table, or do not use of it. The program names its library `library`.
+fn against_table(sources: &[Source], table: &[Row], folder: &str, library: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut wrong = vec![];
-    for source in sources().iter().filter(|source| source.path != "lib.rs") {
+    for source in sources.iter().filter(|source| source.path != "lib.rs") {
         let from = source.module()[0].to_owned();
-        let root = if from == "main" { "nightlatch" } else { "crate" };
+        let root = if from == "main" { library } else { "crate" };
         let mut edges: Vec<(String, usize)> =
             source.uses(root).into_iter().map(|found| (found.path[0].clone(), found.line)).collect();
         edges.extend(source.uses(API).into_iter().map(|found| (API.to_owned(), found.line)));
-        let row = TABLE.iter().find(|row| row.module == from);
+        let row = table.iter().find(|row| row.module == from);
         if row.is_none() {
-            wrong.push(format!("src/{}: the module {from} is not in the table", source.path));
+            wrong.push(format!("{folder}/{}: the module {from} is not in the table", source.path));
         }
         for (to, line) in edges.into_iter().filter(|(to, _)| *to != from) {
             if row.is_some_and(|row| !row.allows(&to)) {
-                wrong.push(format!("src/{}:{line}: {from} must not use {to}", source.path));
+                wrong.push(format!("{folder}/{}:{line}: {from} must not use {to}", source.path));
             }
             found.insert((from.clone(), to));
         }
     }
-    for row in TABLE {
+    for row in table {
         let listed = row.uses.iter().copied().chain(row.beyond.iter().map(|(to, _)| *to));
         let unused = listed.filter(|to| !found.contains(&(row.module.to_owned(), (*to).to_owned())));
         wrong.extend(unused.map(|to| format!("{} does not use {to} any more: take it out of the table", row.module)));
@@ -215,7 +222,7 @@ fn modules_use_what_the_table_allows_and_all_of_that() {
                 .map(|(to, _)| format!("{} uses {to} without a reason", row.module)),
         );
     }
-    assert_none(&wrong, "ARCHITECTURE.md and the table in tests/layering/main.rs say what may use what");
+    wrong
 }
 
 impl Row {
@@ -346,8 +353,14 @@ fn public_fields(source: &Source, name: &str) -> bool {
 
 #[test]
 fn files_and_functions_are_short() {
+    let wrong = too_long(sources(), LONG, "src");
+    assert_none(&wrong, "divide it, or say in tests/layering/main.rs why it stays together");
+}
+
+/// Files and functions that are longer than they should be and not in the list, or in the list and short.
+fn too_long(sources: &[Source], list: &[(&str, &str)], folder: &str) -> Vec<String> {
     let mut long = vec![];
-    for source in sources() {
+    for source in sources {
         if source.lines > MAX_FILE {
             long.push((source.path.clone(), format!("{} lines, and {MAX_FILE} are enough", source.lines)));
         }
@@ -356,10 +369,10 @@ fn files_and_functions_are_short() {
             long.push((format!("{}: {name}", source.path), what));
         }
     }
-    let listed = |name: &str| LONG.iter().any(|(long, why)| *long == name && !why.is_empty());
+    let listed = |name: &str| list.iter().any(|(long, why)| *long == name && !why.is_empty());
     let mut wrong: Vec<String> =
-        long.iter().filter(|(name, _)| !listed(name)).map(|(name, what)| format!("src/{name}: {what}")).collect();
-    let over = LONG.iter().filter(|(name, _)| !long.iter().any(|(long, _)| long == name));
-    wrong.extend(over.map(|(name, _)| format!("src/{name} is short again: take it out of the list")));
-    assert_none(&wrong, "divide it, or say in tests/layering/main.rs why it stays together");
+        long.iter().filter(|(name, _)| !listed(name)).map(|(name, what)| format!("{folder}/{name}: {what}")).collect();
+    let over = list.iter().filter(|(name, _)| !long.iter().any(|(long, _)| long == name));
+    wrong.extend(over.map(|(name, _)| format!("{folder}/{name} is short again: take it out of the list")));
+    wrong
 }
