@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -45,6 +46,8 @@ pub const BOT: i64 = 123_456_789;
 pub struct BotApi {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// Keeps the port while nobody listens there, so that nobody else gets it.
+    _reserved: TcpSocket,
     front: tokio::sync::Mutex<Option<Front>>,
     server: JoinHandle<()>,
 }
@@ -88,8 +91,12 @@ impl BotApi {
         shared.world().inner = Some(inner);
         let service = methods::service(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, service).await.expect("a listener") });
-        let front = Front::plain(inner, None).await;
-        Self { shared, address: front.address(), front: tokio::sync::Mutex::new(Some(front)), server }
+        let reserved = TcpSocket::new_v4().expect("a socket");
+        reserved.set_reuseaddr(true).expect("an option of sockets");
+        reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = reserved.local_addr().expect("an address");
+        let front = tokio::sync::Mutex::new(Some(Front::plain(inner, Some(address)).await));
+        Self { shared, address, _reserved: reserved, front, server }
     }
 
     /// Where it is.
