@@ -13,6 +13,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 pub mod credential;
+pub mod demo;
 pub mod kept;
 pub mod logging;
 pub mod message;

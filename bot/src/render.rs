@@ -107,7 +107,7 @@ fn open(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
         page.strong(texts::AWAY);
     }
     for alarm in &alarms {
-        page.strong(&alarm.meaning(&node, &from));
+        page.line(&alarm.meaning(&node, &from));
     }
     if !ask.voted.is_empty() || ask.votes_missing > 1 || ask.channels_missing > 0 {
         page.facts(&votes(ask));
@@ -211,6 +211,7 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
                 let collectable = closed.collectable_for_seconds;
                 closed_texts::collectable(&when.end(closed.at_ms, collectable), &span(u64::from(collectable) * 1_000))
             }));
+            page.line(&closed_texts::mistake(&node));
         }
         v1::Outcome::Denied | v1::Outcome::Blocked => {
             let listed = ask.origin() == v1::Origin::Listed;

@@ -48,6 +48,15 @@ pub(crate) mod prompt {
         if seal { "wanted a key for a new disk" } else { "wanted to unlock" }
     }
 
+    /// How a line about an open question begins: with the worst that there is to say of it.
+    pub(crate) fn begins(alarm: Option<&str>, seal: bool) -> String {
+        match (alarm, seal) {
+            (Some(alarm), _) => format!("⚠️ {alarm}: "),
+            (None, true) => "🆕 ".to_owned(),
+            (None, false) => "🔒 ".to_owned(),
+        }
+    }
+
     pub(crate) fn headline(
         alarm: Option<&str>,
         seal: bool,
@@ -55,12 +64,7 @@ pub(crate) mod prompt {
         address: &Foreign,
         code: &Foreign,
     ) -> String {
-        let wants = wants(seal);
-        let begins = match (alarm, seal) {
-            (Some(alarm), _) => format!("⚠️ {alarm}: "),
-            (None, true) => "🆕 ".to_owned(),
-            (None, false) => "🔒 ".to_owned(),
-        };
+        let (begins, wants) = (begins(alarm, seal), wants(seal));
         format!("{begins}{node} {wants} · {address} · code {code}")
     }
 
@@ -69,15 +73,19 @@ pub(crate) mod prompt {
     pub(crate) const UNKNOWN_WARNING: &str = "WARNING";
 
     pub(crate) fn wrong_address(node: &Foreign, address: &Foreign) -> String {
-        format!("{address} is none of the addresses listed for {node}. It may be another machine that uses its name.")
+        format!(
+            "⚠️ {address} is none of the addresses listed for {node}. It may be another machine that uses its name."
+        )
     }
 
     pub(crate) fn two_addresses(node: &Foreign) -> String {
-        format!("Two addresses use the name {node}, now or within the last hour. One of them may be another machine.")
+        format!(
+            "⚠️ Two addresses use the name {node}, now or within the last hour. One of them may be another machine."
+        )
     }
 
     pub(crate) const UNKNOWN_WARNING_MEANS: &str =
-        "The server warns of something that this bot is too old to know. Look with: nightlatch approvals";
+        "⚠️ The server warns of something that this bot is too old to know. Look with: nightlatch approvals";
 
     pub(crate) const NEW_ADDRESS: &str = "❗ Never approved from there before";
 
@@ -225,6 +233,10 @@ pub(crate) mod closed {
         format!("To end that: /unblock {node}")
     }
 
+    pub(crate) fn mistake(node: &Foreign) -> String {
+        format!("A mistake? /block {node}")
+    }
+
     pub(crate) const NOBODY_DECIDED: &str =
         "It was not decided, and nothing was approved. If the node calls again, a new question comes.";
     pub(crate) const UNKNOWN_MEANS: &str =
@@ -242,7 +254,7 @@ pub(crate) mod closed {
     }
 
     pub(crate) fn first_after(took: &str) -> String {
-        format!("The first {took} after the approval")
+        format!("The first came {took} after the approval")
     }
 }
 
@@ -495,18 +507,19 @@ pub(crate) mod list {
     pub(crate) const NOTHING_WAITS: &str = "☕ Nobody waits for an answer";
 
     pub(crate) fn wait(count: usize) -> String {
-        if count == 1 { "🔒 1 question is open".to_owned() } else { format!("🔒 {count} questions are open") }
+        if count == 1 { "❓ 1 question is open".to_owned() } else { format!("❓ {count} questions are open") }
     }
 
+    /// The code comes first: prompts are told apart by it.
     pub(crate) fn waits(
-        alarm: &str,
+        begins: &str,
         code: &Foreign,
         node: &Foreign,
         wants: &str,
         address: &Foreign,
         at: &str,
     ) -> String {
-        format!("{alarm}{code} · {node} {wants} · {address} · {at}")
+        format!("{begins}{code} · {node} {wants} · {address} · {at}")
     }
 
     pub(crate) const NO_NODES: &str = "No nodes are known: the server is away, or is too old to tell";

@@ -9,8 +9,12 @@ pub(super) mod exit {
     pub(in crate::cli) const USAGE: u8 = 64;
     /// A server or a facility of the host is not there.
     pub(in crate::cli) const UNAVAILABLE: u8 = 69;
+    /// A bug of ours, or of a library.
+    pub(in crate::cli) const SOFTWARE: u8 = 70;
     /// Reading or writing failed half-way.
     pub(in crate::cli) const IO: u8 = 74;
+    /// The server does not let this user in.
+    pub(in crate::cli) const NO_PERMISSION: u8 = 77;
     /// The configuration is wrong, or a secret that it names.
     pub(in crate::cli) const CONFIG: u8 = 78;
 }

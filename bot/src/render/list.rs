@@ -159,10 +159,10 @@ pub fn pending(asks: &[&v1::Ask], now_ms: i64, zone: &Zone) -> Message {
 }
 
 fn waits(ask: &v1::Ask, when: When<'_>) -> String {
-    let alarm = alarms(ask).first().map_or_else(String::new, |alarm| format!("⚠️ {}: ", alarm.cry()));
+    let seal = is_seal(ask.operation);
+    let begins = prompt::begins(alarms(ask).first().map(|alarm| alarm.cry()), seal);
     let (node, code) = (node_of(ask.node.as_ref()), Foreign::name(&ask.code));
-    let wants = prompt::wants(is_seal(ask.operation));
-    texts_list::waits(&alarm, &code, &node, wants, &address(&ask.address), &when.at(ask.opened_at_ms))
+    texts_list::waits(&begins, &code, &node, prompt::wants(seal), &address(&ask.address), &when.at(ask.opened_at_ms))
 }
 
 /// /nodes: those first that wait or are refused, else in the order they are given.

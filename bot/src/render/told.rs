@@ -28,7 +28,7 @@ pub fn reminder(ask: &v1::Ask, waits: bool) -> Message {
     let from = address(&ask.address);
     let mut page = Page::new(&prompt::reminder(&node, &from, &code));
     for alarm in super::alarms(ask) {
-        page.strong(&alarm.meaning(&node, &from));
+        page.line(&alarm.meaning(&node, &from));
     }
     page.line(prompt::ANSWER_ABOVE);
     page.finish(vec![])
