@@ -10,15 +10,13 @@ use nightlatch_approval_api::v1::event::Event;
 use nightlatch_approval_api::v1::{self, Snapshot};
 use tonic::{Code, Status};
 
-use crate::message::{Call, ChatId, ChatKind, Failure, Message, UserId};
+use crate::message::{Call, ChatId, ChatKind, Failure, UserId};
+use crate::render;
 use crate::session::Chat;
 use crate::telegram::{ANONYMOUS, Identity, Telegram};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the test message says.
-const TEST_MESSAGE: &str = "🔔 This is a test of nightlatch. Prompts will come here. There is nothing to do.";
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,8 +161,7 @@ fn unreachable(chat: ChatId, failure: &Failure, bot: &Identity) -> Finding {
 }
 
 async fn test(telegram: &Telegram, chat: ChatId) -> Finding {
-    let message = Message { html: TEST_MESSAGE.into(), buttons: Vec::new() };
-    match telegram.call(Call::Send { chat, message, silent: false, reply_to: None }).await {
+    match telegram.call(Call::Send { chat, message: render::test(), silent: false, reply_to: None }).await {
         Ok(_) => Finding::Good(format!("chat {} got a test message", chat.0)),
         Err(failure) => failed(&format!("chat {} got no test message", chat.0), &failure),
     }

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod failure;
 mod run;
+mod telegram;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -81,6 +82,14 @@ fn load(path: &Path) -> Result<(Config, Vec<Warning>), Failure> {
         };
         Failure::new(exit::CONFIG, error.to_string()).because(&error).hint(hint)
     })
+}
+
+/// What asynchronous work runs on. One thread: nothing here computes for long.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))
 }
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is fine.

@@ -138,6 +138,11 @@ fn open_private(path: &Path) -> Result<File, Error> {
     if mode & 0o077 != 0 { Err(Error::TooOpen { path: path.into(), mode }) } else { Ok(file) }
 }
 
+/// Opens a regular file that holds no secret.
+pub(crate) fn open_file(path: &Path) -> Result<File, Error> {
+    open(path).map(|(file, _)| file)
+}
+
 /// Opens a regular file, and tells its permission bits. The checks are made on what was opened.
 fn open(path: &Path) -> Result<(File, u32), Error> {
     let unreadable = |source| Error::Unreadable { path: path.into(), source };

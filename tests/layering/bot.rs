@@ -26,7 +26,7 @@ const TABLE: &[Row] = &[
     Row { module: "credential", uses: &["config", "telegram", "token"], beyond: &[] },
     Row { module: "clock", uses: &["session"], beyond: &[] },
     Row { module: "logging", uses: &["config"], beyond: &[] },
-    Row { module: "check", uses: &["message", "session", "telegram", API], beyond: &[] },
+    Row { module: "check", uses: &["message", "render", "session", "telegram", API], beyond: &[] },
     Row {
         module: "run",
         uses: &["clock", "kept", "server", "session", "telegram", API],
@@ -37,7 +37,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         module: "cli",
-        uses: &["config", "credential", "demo", "kept", "logging", "run", "session", "telegram", API],
+        uses: &["check", "config", "credential", "demo", "kept", "logging", "run", "session", "telegram", API],
         beyond: &[],
     },
     Row { module: "main", uses: &["cli"], beyond: &[] },

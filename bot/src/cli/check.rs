@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::failure::{Failure, exit};
-use super::print_document;
+use super::{print_document, runtime, telegram};
+use crate::check::{self, Finding};
 use crate::config::{Config, Proxy, Warning};
 use crate::credential;
 use crate::session::{Chat, Quiet};
@@ -25,13 +26,31 @@ pub(super) fn run(args: &Args, path: &Path, config: &Config, warnings: &[Warning
     if args.offline {
         return Ok(());
     }
-    let secret = |error: credential::Error| {
-        Failure::new(exit::CONFIG, "a secret cannot be used").because(&error).hint(error.hint())
-    };
-    let _token = credential::token(config.token_file.as_deref()).map_err(secret)?;
-    let _proxy = config.proxy.as_ref().map(credential::proxy).transpose().map_err(secret)?;
-    let what = if args.send_test { "nothing was sent" } else { "nothing else was checked" };
-    Err(Failure::new(exit::UNAVAILABLE, format!("the Telegram side is not built yet: {what}")))
+    let telegram = telegram::from_config(config)?;
+    let checked = check::check(&telegram, &config.settings.chats, &config.socket, args.send_test);
+    let findings = runtime()?.block_on(checked);
+    print_document(&lines(&findings))?;
+    match findings.iter().filter(|finding| finding.is_problem()).count() {
+        0 => Ok(()),
+        1 => Err(not_in_order("one thing is not as it should be")),
+        problems => Err(not_in_order(&format!("{problems} things are not as they should be"))),
+    }
+}
+
+fn not_in_order(what: &str) -> Failure {
+    Failure::new(exit::UNAVAILABLE, what).hint("do what stands below each line that is marked with NO, and check again")
+}
+
+/// Each finding as a line, with what to do below it.
+fn lines(findings: &[Finding]) -> String {
+    let mut text = "\n".to_owned();
+    for finding in findings {
+        match finding {
+            Finding::Good(what) => text.push_str(&format!("ok  {what}\n")),
+            Finding::Problem { what, hint } => text.push_str(&format!("NO  {what}\n    -> {hint}\n")),
+        }
+    }
+    text
 }
 
 /// What the configuration means.

@@ -3,11 +3,11 @@
 use nightlatch_approval_api::notify::Manager;
 
 use super::failure::{Failure, exit};
+use super::{runtime, telegram};
 use crate::config::{Config, Warning};
 use crate::kept::Store;
+use crate::logging;
 use crate::run::{self, Parts, Stopped};
-use crate::telegram::{ApiUrl, Patience, Route, Telegram};
-use crate::{credential, logging};
 
 /// Runs the bot.
 pub(super) fn run(config: &Config, warnings: &[Warning]) -> Result<(), Failure> {
@@ -15,16 +15,12 @@ pub(super) fn run(config: &Config, warnings: &[Warning]) -> Result<(), Failure> 
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let telegram = telegram(config)?;
+    let telegram = telegram::from_config(config)?;
     let (store, kept, put_aside) = Store::open(&config.state_directory)
         .map_err(|error| Failure::new(exit::UNAVAILABLE, "the state directory cannot be used").because(&error))?;
     if let Some(put_aside) = put_aside {
         tracing::warn!("{put_aside}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
     let parts = Parts {
         socket: config.socket.clone(),
         settings: config.settings.clone(),
@@ -33,33 +29,9 @@ pub(super) fn run(config: &Config, warnings: &[Warning]) -> Result<(), Failure> 
         kept,
         manager: Manager::from_environment(),
     };
-    runtime.block_on(run::run(parts)).map_err(|stopped| match stopped {
+    runtime()?.block_on(run::run(parts)).map_err(|stopped| match stopped {
         Stopped::Refused(_) => Failure::new(exit::NO_PERMISSION, stopped.to_string())
             .hint("the server's configuration needs a [[channel]] with people = \"telegram\" and this user's uid"),
         Stopped::Signals(_) => Failure::new(exit::SOFTWARE, stopped.to_string()).because(&stopped),
     })
-}
-
-/// The way to Telegram that the configuration describes.
-pub(super) fn telegram(config: &Config) -> Result<Telegram, Failure> {
-    let secret = |error: credential::Error| {
-        Failure::new(exit::CONFIG, "a secret cannot be used").because(&error).hint(error.hint())
-    };
-    let token = credential::token(config.token_file.as_deref()).map_err(secret)?;
-    let proxy = config.proxy.as_ref().map(credential::proxy).transpose().map_err(secret)?;
-    let unusable = |error| Failure::new(exit::CONFIG, "Telegram cannot be reached as configured").because(&error);
-    let root =
-        match &config.api_root {
-            None => None,
-            Some(path) => Some(std::fs::read(path).map_err(|error| {
-                Failure::new(exit::CONFIG, format!("cannot read {}", path.display())).because(&error)
-            })?),
-        };
-    let route = Route {
-        api: ApiUrl::parse(config.api.as_str()).map_err(unusable)?,
-        root,
-        proxy,
-        patience: Patience::default(),
-    };
-    Telegram::new(token, route).map_err(unusable)
 }

@@ -123,7 +123,7 @@ async fn a_test_message_goes_to_each_chat_that_can_be_reached() {
     let found = check(&client(&house.api, PATIENCE), &chats, &socket, true).await;
     assert!(found.contains(&Finding::Good("chat 7 got a test message".into())), "{found:?}");
     assert!(only_problem(found).starts_with("chat 8 cannot be reached"));
-    assert!(house.api.messages(7)[0].plain.contains("test of nightlatch"));
+    assert!(house.api.messages(7)[0].plain.contains("A test: nightlatch-bot can write here"));
     assert_eq!(house.api.calls("sendMessage").len(), 1);
 }
 
