@@ -151,7 +151,7 @@ pub struct Session {
     tickets: u64,
     board: Board,
     /// Calls that the board gave out.
-    told: BTreeMap<Ticket, board::PostingId>,
+    told: BTreeMap<Ticket, board::CallId>,
     answers: VecDeque<(PressId, String, bool)>,
     answering: BTreeSet<Ticket>,
     requests: VecDeque<(Ticket, Request)>,
@@ -260,9 +260,9 @@ impl Session {
         }
         self.prompts_are_due();
         self.notes_are_due();
-        if let Some((posting, call)) = self.board.next(now.monotonic) {
+        if let Some((id, call)) = self.board.next(now.monotonic) {
             let ticket = self.ticket();
-            self.told.insert(ticket, posting);
+            self.told.insert(ticket, id);
             return Some(Output::Telegram(ticket, call));
         }
         std::mem::take(&mut self.is_unkept).then(|| Output::Keep(self.kept()))

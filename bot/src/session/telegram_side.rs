@@ -104,9 +104,9 @@ impl Session {
             }
             return;
         }
-        let Some(posting) = self.told.remove(&ticket) else { return };
+        let Some(call) = self.told.remove(&ticket) else { return };
         let [jitter, ..] = (self.random)();
-        match self.board.told(self.now.monotonic, posting, told, jitter) {
+        match self.board.told(self.now.monotonic, call, told, jitter) {
             Happened::Nothing | Happened::Token => {}
             // Where a new prompt is, or that an old one is done with.
             Happened::Shown(posting) => self.is_unkept |= self.prompts.of_posting(posting).is_some(),
