@@ -10,6 +10,7 @@ mod commands;
 mod events;
 mod lane;
 mod notes;
+mod posting;
 mod presses;
 mod prompts;
 mod telegram_side;

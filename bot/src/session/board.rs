@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::lane::{Bucket, Lane};
+use super::posting::Posting;
+pub(super) use super::posting::{How, PostingId, Rank};
 use crate::message::{Call, ChatId, Failure, Message, MessageId, Told};
 
 /// Most messages that are looked after at once. Past it the least urgent ones are given up.
@@ -25,10 +27,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// A message that fails so often in a way that has no name is given up.
 const MAX_REFUSALS: u32 = 3;
 
-/// Names one message of the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct PostingId(u64);
-
 /// Names one call of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallId(u64);
@@ -42,59 +40,6 @@ struct UnderWay {
     said: Message,
 }
 
-/// How much a message can wait. Earlier ones go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// Somebody is asked.
-    Ask,
-    /// What was decided, or that nothing can be.
-    Outcome,
-    /// The answer to a command, the second call for an ask.
-    Reply,
-    /// Votes, attempts, releases.
-    Progress,
-    /// What is told and asks for nothing.
-    Notice,
-}
-
-/// How a message is sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
-    pub(super) rank: Rank,
-    /// Whether the phone stays silent.
-    pub(super) silent: bool,
-    /// The message it belongs to.
-    pub(super) reply_to: Option<PostingId>,
-}
-
-#[derive(Debug)]
-struct Posting {
-    chat: ChatId,
-    how: How,
-    /// How urgent it is to edit it, once it was sent.
-    edit: Rank,
-    wanted: Message,
-    /// Where it is, once it was sent.
-    id: Option<MessageId>,
-    /// What it says there, as far as known.
-    shown: Option<Message>,
-    since: Duration,
-    /// Whether it may change later, and so is kept after it was sent.
-    changes: bool,
-    not_before: Duration,
-    refusals: u32,
-}
-
-impl Posting {
-    fn rank(&self) -> Rank {
-        if self.id.is_some() { self.edit } else { self.how.rank }
-    }
-
-    fn is_done(&self) -> bool {
-        self.id.is_some() && self.shown.as_ref() == Some(&self.wanted)
-    }
-}
-
 /// What a call that ended means for the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Happened {
@@ -102,7 +47,7 @@ pub(super) enum Happened {
     Nothing,
     /// A message was sent, or edited.
     Shown(PostingId),
-    /// A message cannot be edited any more, or was removed by somebody.
+    /// A message cannot be edited any more, was removed by somebody, or is refused again and again.
     Gone(PostingId),
     /// This chat cannot be written to.
     Closed(ChatId, String),
@@ -163,21 +108,10 @@ impl Board {
         if self.postings.len() >= MAX_POSTINGS {
             self.make_room();
         }
+        self.lanes.retain(|_, lane| !lane.is_long_idle(now));
         self.next += 1;
         let name = PostingId(self.next);
-        let posting = Posting {
-            chat,
-            how,
-            edit: Rank::Progress,
-            wanted,
-            id: None,
-            shown: None,
-            since: now,
-            changes,
-            not_before: now,
-            refusals: 0,
-        };
-        self.postings.insert(name, posting);
+        self.postings.insert(name, Posting::new(now, chat, wanted, how, changes));
         name
     }
 
@@ -200,6 +134,11 @@ impl Board {
         if rank < Rank::Progress {
             posting.not_before = Duration::ZERO;
         }
+    }
+
+    /// Whether the message is looked after.
+    pub(super) fn knows(&self, name: PostingId) -> bool {
+        self.postings.contains_key(&name)
     }
 
     /// Looks after it no longer. What was not sent never will be.
@@ -255,7 +194,7 @@ impl Board {
     /// Somebody wrote or pressed in this chat: it can be written to.
     pub(super) fn heard(&mut self, chat: ChatId) {
         if let Some(lane) = self.lanes.get_mut(&chat).filter(|lane| lane.is_closed()) {
-            *lane = Lane::new(chat);
+            lane.heard();
         }
     }
 
@@ -266,8 +205,19 @@ impl Board {
             posting.id = None;
             posting.shown = None;
             posting.not_before = Duration::ZERO;
+            posting.refusals = 0;
         }
         self.lanes.remove(&from);
+    }
+
+    #[cfg(test)]
+    pub(super) fn chats(&self) -> usize {
+        self.lanes.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> usize {
+        self.postings.len()
     }
 
     /// The call that is due, if one is.
@@ -349,19 +299,23 @@ impl Board {
                 }
                 Happened::Closed(chat, why)
             }
-            Err(Failure::Migrated(to)) => Happened::Migrated(chat, to),
             Err(Failure::Gone(_)) => {
                 self.postings.remove(&name);
                 Happened::Gone(name)
             }
-            Err(Failure::Refused(why)) => {
-                tracing::warn!(chat = chat.0, %why, "message refused");
+            Err(failure @ (Failure::Migrated(_) | Failure::Refused(_))) => {
                 posting.refusals += 1;
                 posting.not_before = now + EDIT_EVERY;
-                if posting.refusals >= MAX_REFUSALS {
+                let is_given_up = posting.refusals >= MAX_REFUSALS;
+                tracing::warn!(chat = chat.0, %failure, is_given_up, "message refused");
+                if is_given_up {
                     self.postings.remove(&name);
                 }
-                Happened::Nothing
+                match failure {
+                    Failure::Migrated(to) => Happened::Migrated(chat, to),
+                    _ if is_given_up => Happened::Gone(name),
+                    _ => Happened::Nothing,
+                }
             }
         }
     }

@@ -236,7 +236,12 @@ impl Session {
         let posting = prompt.posting;
         if let Reminder::Sent(reminder) = reminder {
             let message = render::reminder(&prompt.ask, false);
-            self.board.change(reminder, message, Rank::Reply);
+            if self.board.may_be_seen(reminder) {
+                self.board.change(reminder, message, Rank::Reply);
+                self.board.leave(reminder);
+            } else {
+                self.board.forget(reminder);
+            }
         }
         self.is_unkept = true;
         // A question that nobody was asked yet needs no answer.
@@ -327,6 +332,17 @@ impl Session {
         }
     }
 
+    /// The message of this prompt is gone. Whoever removed it does not get it at once, but nobody is left unasked.
+    pub(super) fn ask_again_later(&mut self, nonce: Nonce) {
+        let at = self.now.monotonic + self.settings.remind_after;
+        if let Some(prompt) = self.prompts.0.get_mut(&nonce).filter(|prompt| prompt.standing == Standing::Open) {
+            if let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at)) {
+                self.board.leave(reminder);
+            }
+        }
+        self.is_unkept = true;
+    }
+
     /// One reminder for each prompt, unless the one person of the chat has done what they can.
     fn remind(&mut self) {
         let now = self.now.monotonic;
@@ -338,6 +354,11 @@ impl Session {
             let people = self.chat(prompt.chat).map(|chat| chat.people.clone()).unwrap_or_default();
             let (chat, posting) = (prompt.chat, prompt.posting);
             let did_all = people.is_subset(&prompt.approved);
+            if !did_all && !self.board.knows(posting) {
+                let ask = prompt.ask.clone();
+                self.prompt(&ask, chat);
+                continue;
+            }
             // A prompt that nobody saw is no reason to remind anybody.
             if !did_all && self.board.place(posting).is_none() {
                 if let Some(prompt) = self.prompts.0.get_mut(&nonce) {

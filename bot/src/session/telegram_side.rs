@@ -85,7 +85,8 @@ impl Session {
 
     /// Only Telegram says that a group has another id, and it is believed of groups that are listed.
     fn migrates(&mut self, from: ChatId, to: ChatId) {
-        let Some(listed) = self.chat(from).map(|chat| chat.id).filter(|_| from.0 < 0 && to.0 < 0) else { return };
+        let is_move = from.0 < 0 && to.0 < 0 && from != to;
+        let Some(listed) = self.chat(from).map(|chat| chat.id).filter(|_| is_move) else { return };
         tracing::warn!(from = from.0, to = to.0, "the group has a new id; write it into the configuration");
         self.migrated.insert(listed, to);
         self.board.migrate(from, to);
@@ -112,8 +113,8 @@ impl Session {
             Happened::Shown(posting) => self.is_unkept |= self.prompts.of_posting(posting).is_some(),
             Happened::Gone(posting) => {
                 if let Some(nonce) = self.prompts.of_posting(posting) {
-                    tracing::info!(prompt = %self.code_of(&nonce), "the prompt's message was removed; /pending shows it again");
-                    self.is_unkept = true;
+                    tracing::warn!(prompt = %self.code_of(&nonce), "the prompt's message is gone; it is asked again later");
+                    self.ask_again_later(nonce);
                 }
             }
             Happened::Closed(chat, why) => {

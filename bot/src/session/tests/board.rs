@@ -124,3 +124,41 @@ fn how_a_call_to_the_old_id_of_a_group_ended_is_not_taken_for_how_the_new_one_di
     board.told(NOW, call, Ok(Some(MessageId(1))), 0);
     assert_eq!(board.place(posting), Some((new, MessageId(1))));
 }
+
+#[test]
+fn a_person_who_writes_does_not_make_two_calls_at_once_of_one() {
+    let mut board = Board::new();
+    board.tell(NOW, GROUP, message("one"), how(Rank::Ask));
+    board.tell(NOW, GROUP, message("two"), how(Rank::Ask));
+    let (call, _) = board.next(NOW).expect("a call");
+    board.told(NOW, call, Err(Failure::ChatClosed("no rights".to_owned())), 0);
+    let later = NOW + seconds(60);
+    assert!(board.next(later).is_some());
+    board.heard(GROUP);
+    assert!(board.next(later).is_none(), "one call is under way there");
+}
+
+#[test]
+fn chats_that_were_spoken_to_once_are_forgotten() {
+    let mut board = Board::new();
+    let mut now = NOW;
+    for stranger in 1..=2000 {
+        board.tell(now, ChatId(stranger), message("your number"), how(Rank::Notice));
+        let (call, _) = board.next(now).expect("a call");
+        let told = if stranger % 2 == 0 { Ok(Some(MessageId(1))) } else { Err(Failure::ChatClosed("x".to_owned())) };
+        board.told(now, call, told, 0);
+        now += seconds(60);
+    }
+    assert!(board.chats() < 200, "{}", board.chats());
+}
+
+#[test]
+fn a_group_that_is_said_to_have_moved_to_where_it_is_is_not_written_to_without_end() {
+    for to in [GROUP, with(ALICE)] {
+        let mut world = World::connected(settings(vec![chat(GROUP, &[ALICE], 1)]));
+        world.failing.insert(GROUP, Failure::Migrated(to));
+        world.open(1);
+        world.wait(seconds(30));
+        assert!(world.calls < 10, "{} calls", world.calls);
+    }
+}
