@@ -8,6 +8,7 @@
 mod board;
 mod commands;
 mod events;
+mod keeping;
 mod lane;
 mod notes;
 mod posting;

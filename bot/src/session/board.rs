@@ -161,6 +161,21 @@ impl Board {
         Some((posting.chat, posting.id?))
     }
 
+    /// Somebody pressed a button of this message there. Telegram tells the place of a message once, and that answer may
+    /// be late or lost.
+    pub(super) fn found(&mut self, name: PostingId, chat: ChatId, id: MessageId) -> bool {
+        let is_it = |posting: &&mut Posting| posting.id.is_none() && posting.is_tried && posting.chat == chat;
+        let Some(posting) = self.postings.get_mut(&name).filter(is_it) else { return false };
+        posting.id = Some(id);
+        posting.shown = posting.said.take();
+        true
+    }
+
+    /// Whether a message that is looked after is there.
+    pub(super) fn is_at(&self, chat: ChatId, id: MessageId) -> bool {
+        self.postings.values().any(|posting| posting.chat == chat && posting.id == Some(id))
+    }
+
     /// Whether the message says what it should, as far as anybody can bring that about.
     pub(super) fn is_settled(&self, name: PostingId) -> bool {
         self.postings.get(&name).is_none_or(|posting| posting.is_done() && !self.is_under_way(name, posting))
@@ -204,6 +219,7 @@ impl Board {
             posting.chat = to;
             posting.id = None;
             posting.shown = None;
+            posting.is_tried = false;
             posting.not_before = Duration::ZERO;
             posting.refusals = 0;
         }
@@ -241,6 +257,7 @@ impl Board {
         self.overall.take(now);
         self.lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat)).take(now);
         let (chat, message) = (posting.chat, posting.wanted.clone());
+        posting.says(&message);
         self.next += 1;
         let id = CallId(self.next);
         self.under_way.insert(id, UnderWay { posting: name, chat, said: message.clone() });
@@ -322,6 +339,10 @@ impl Board {
 
     fn shown(&mut self, now: Duration, name: PostingId, said: Message, id: Option<MessageId>) -> Happened {
         let Some(posting) = self.postings.get_mut(&name) else { return Happened::Nothing };
+        // It was found meanwhile, and this is another copy of it.
+        if posting.id.is_some_and(|known| id.is_some_and(|id| id != known)) {
+            return Happened::Nothing;
+        }
         posting.id = posting.id.or(id);
         posting.shown = Some(said);
         posting.not_before = if posting.edit < Rank::Progress && !posting.is_done() { now } else { now + EDIT_EVERY };

@@ -43,6 +43,10 @@ pub(super) struct Posting {
     pub(super) wanted: Message,
     /// Where it is, once it was sent.
     pub(super) id: Option<MessageId>,
+    /// Whether it was tried to send it: it may be there although its place is not known.
+    pub(super) is_tried: bool,
+    /// What it says in that case, if every try said the same.
+    pub(super) said: Option<Message>,
     /// What it says there, as far as known.
     pub(super) shown: Option<Message>,
     pub(super) since: Duration,
@@ -60,6 +64,8 @@ impl Posting {
             edit: Rank::Progress,
             wanted,
             id: None,
+            is_tried: false,
+            said: None,
             shown: None,
             since: now,
             changes,
@@ -70,6 +76,12 @@ impl Posting {
 
     pub(super) fn rank(&self) -> Rank {
         if self.id.is_some() { self.edit } else { self.how.rank }
+    }
+
+    /// This is tried to be sent, or to be made of it.
+    pub(super) fn says(&mut self, message: &Message) {
+        self.said = (!self.is_tried || self.said.as_ref() == Some(message)).then(|| message.clone());
+        self.is_tried = true;
     }
 
     pub(super) fn is_done(&self) -> bool {

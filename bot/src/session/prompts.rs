@@ -7,8 +7,7 @@ use nightlatch_approval_api::v1;
 
 use super::board::{How, PostingId, Rank};
 use super::{Open, Session};
-use crate::kept::{Kept, KeptNode, KeptPrompt, MAX_PROMPTS};
-use crate::message::{ChatId, UserId};
+use crate::message::{ChatId, MessageId, UserId};
 use crate::press::Nonce;
 use crate::render::{self, Releases, Stage};
 
@@ -22,16 +21,18 @@ const SUCCEEDS_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// One ask in one chat.
 #[derive(Debug)]
 pub(super) struct Prompt {
+    /// What its buttons carry now: another one than before once the ask got worse than what was shown with that.
+    pub(super) buttons: Nonce,
     pub(super) chat: ChatId,
     pub(super) posting: PostingId,
     pub(super) ask: v1::Ask,
     /// Whether the ask is all that the server told, and not what was kept of it.
-    is_whole: bool,
+    pub(super) is_whole: bool,
     pub(super) standing: Standing,
     /// When the standing became what it is.
     pub(super) since: Duration,
-    releases: Releases,
-    reminder: Reminder,
+    pub(super) releases: Releases,
+    pub(super) reminder: Reminder,
     /// Who approved here.
     pub(super) approved: BTreeSet<UserId>,
 }
@@ -45,17 +46,18 @@ pub(super) enum Standing {
     Forgotten,
 }
 
+/// The second call for a prompt.
 #[derive(Debug, PartialEq, Eq)]
-enum Reminder {
+pub(super) enum Reminder {
     /// Not before this time.
     Due(Duration),
     Sent(PostingId),
     Over,
 }
 
-/// All prompts, by what their buttons carry.
+/// All prompts, by what their buttons carried first.
 #[derive(Debug, Default)]
-pub(super) struct Prompts(BTreeMap<Nonce, Prompt>);
+pub(super) struct Prompts(pub(super) BTreeMap<Nonce, Prompt>);
 
 impl Prompts {
     pub(super) fn get(&self, nonce: &Nonce) -> Option<&Prompt> {
@@ -64,6 +66,12 @@ impl Prompts {
 
     pub(super) fn get_mut(&mut self, nonce: &Nonce) -> Option<&mut Prompt> {
         self.0.get_mut(nonce)
+    }
+
+    /// The prompt whose buttons carry this now, or did first.
+    pub(super) fn of_button(&self, nonce: &Nonce) -> Option<Nonce> {
+        let by_its_first = self.0.contains_key(nonce).then_some(*nonce);
+        by_its_first.or_else(|| self.find(|prompt| prompt.buttons == *nonce).first().copied())
     }
 
     /// The nonces of the prompts that `is_meant`.
@@ -110,6 +118,7 @@ impl Session {
         let posting = self.board.post(now, chat, message, How { rank: Rank::Ask, silent: false, reply_to: None });
         let reminder = Reminder::Due(now + self.settings.remind_after);
         let prompt = Prompt {
+            buttons: nonce,
             chat,
             posting,
             ask: ask.clone(),
@@ -123,75 +132,18 @@ impl Session {
         self.prompts.0.insert(nonce, prompt);
     }
 
-    /// Looks after the messages of an earlier run.
-    pub(super) fn adopt(&mut self, kept: Vec<KeptPrompt>) {
-        let now = self.now.monotonic;
-        for kept in kept {
-            let KeptNode { uuid, name, cluster } = kept.node;
-            let operation = if kept.seal { v1::Operation::Seal } else { v1::Operation::Unseal };
-            let ask = v1::Ask {
-                id: kept.ask.to_vec(),
-                code: kept.code,
-                operation: operation.into(),
-                node: Some(v1::Node { uuid, name, cluster }),
-                address: kept.address,
-                opened_at_ms: kept.opened_at_ms,
-                ..v1::Ask::default()
-            };
-            // Nothing is edited before the server said what became of it.
-            let posting = self.board.adopt(now, kept.chat, kept.message);
-            let prompt = Prompt {
-                chat: kept.chat,
-                posting,
-                ask,
-                is_whole: false,
-                standing: Standing::Open,
-                since: now,
-                releases: Releases::default(),
-                reminder: Reminder::Due(now + self.settings.remind_after),
-                approved: BTreeSet::new(),
-            };
-            self.prompts.0.insert(kept.nonce, prompt);
-            if self.chat(kept.chat).is_none() {
-                self.stands(kept.nonce, Standing::Forgotten);
-            }
-        }
-    }
-
-    /// What the next run needs to know.
-    pub(super) fn kept(&self) -> Kept {
-        let mut prompts: Vec<KeptPrompt> =
-            self.prompts.0.iter().filter_map(|(nonce, prompt)| self.keep(*nonce, prompt)).collect();
-        prompts.sort_by_key(|prompt| prompt.opened_at_ms);
-        prompts.drain(..prompts.len().saturating_sub(MAX_PROMPTS));
-        Kept { installation: self.installation.clone(), migrated: self.migrated.clone(), prompts }
-    }
-
-    fn keep(&self, nonce: Nonce, prompt: &Prompt) -> Option<KeptPrompt> {
-        // What is over is kept until it says so.
-        if prompt.standing != Standing::Open && self.board.is_settled(prompt.posting) {
-            return None;
-        }
-        let (chat, message) = self.board.place(prompt.posting)?;
-        let node = prompt.ask.node.clone().unwrap_or_default();
-        Some(KeptPrompt {
-            ask: prompt.ask.id.as_slice().try_into().ok()?,
-            chat,
-            message,
-            nonce,
-            code: prompt.ask.code.clone(),
-            seal: prompt.ask.operation() == v1::Operation::Seal,
-            node: KeptNode { uuid: node.uuid, name: node.name, cluster: node.cluster },
-            address: prompt.ask.address.clone(),
-            opened_at_ms: prompt.ask.opened_at_ms,
-        })
-    }
-
     /// Every prompt of this ask shows what the ask is now.
     pub(super) fn ask_changed(&mut self, ask: &v1::Ask) {
         for nonce in self.prompts.find(|prompt| prompt.ask.id == ask.id && prompt.standing == Standing::Open) {
+            let fresh = self.nonce();
             let Some(prompt) = self.prompts.0.get_mut(&nonce) else { continue };
-            let is_decisive = prompt.ask.voted != ask.voted || prompt.ask.warnings != ask.warnings;
+            let is_worse = render::asks_more(&prompt.ask, prompt.is_whole, ask);
+            let is_decisive = is_worse || prompt.ask.voted != ask.voted || prompt.ask.warnings != ask.warnings;
+            // Who presses what they see must have seen this.
+            if is_worse {
+                prompt.buttons = fresh;
+                self.is_unkept = true;
+            }
             prompt.ask = ask.clone();
             prompt.is_whole = true;
             self.show(nonce, if is_decisive { Rank::Outcome } else { Rank::Progress });
@@ -261,7 +213,7 @@ impl Session {
             // What was kept says too little to show it as open.
             Standing::Open if !prompt.is_whole => return,
             Standing::Open if is_away => Stage::Unreachable,
-            Standing::Open => Stage::Open(nonce),
+            Standing::Open => Stage::Open(prompt.buttons),
             Standing::Closed(closed) => Stage::Closed(closed),
             Standing::AskedAgain => Stage::AskedAgain,
             Standing::Forgotten => Stage::Forgotten,
@@ -269,6 +221,24 @@ impl Session {
         let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
         let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
         self.board.change(prompt.posting, message, rank);
+    }
+
+    /// This message is a copy of the prompt, sent by a call whose answer was lost: its buttons go.
+    pub(super) fn strip_copy(&mut self, nonce: Nonce, chat: ChatId, id: MessageId) {
+        let Some(prompt) = self.prompts.0.get(&nonce).filter(|prompt| prompt.chat == chat) else { return };
+        if self.board.is_at(chat, id) {
+            return;
+        }
+        let stage = match &prompt.standing {
+            Standing::Closed(closed) => Stage::Closed(closed),
+            Standing::Forgotten => Stage::Forgotten,
+            Standing::Open | Standing::AskedAgain => Stage::AskedAgain,
+        };
+        let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
+        let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
+        let posting = self.board.adopt(self.now.monotonic, chat, id);
+        self.board.change(posting, message, Rank::Outcome);
+        self.board.leave(posting);
     }
 
     /// Every open prompt shows whether it can be answered.

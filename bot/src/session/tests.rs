@@ -6,8 +6,10 @@ mod commands;
 mod life;
 mod telling;
 mod trust;
+mod worse;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_approval_api::v1::event::Event;
@@ -120,7 +122,9 @@ impl World {
     /// A run that finds what an earlier one kept.
     fn after(settings: Settings, kept: Kept) -> Self {
         let now = Now { monotonic: seconds(1000), unix_ms: 1_800_000_000_000 };
-        let mut number = 0_u64;
+        // No two runs draw the same.
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let mut number = RUNS.fetch_add(1, Ordering::Relaxed) << 32;
         let random = Box::new(move || {
             number += 1;
             let mut bytes = [0; 16];
