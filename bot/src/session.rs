@@ -196,6 +196,15 @@ struct Open {
     ask: v1::Ask,
     /// When this run heard of it first.
     since: Duration,
+    /// For how long it was open then: a restart does not begin the waits anew.
+    before: Duration,
+}
+
+impl Open {
+    /// For how long it has been open.
+    fn waited(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.since) + self.before
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -242,7 +251,10 @@ impl Session {
             Input::Told(ticket, told) => self.was_told(ticket, told),
             Input::Answered(ticket, reply) => self.answered(ticket, reply),
             Input::Polled(polled) => self.polled(polled),
-            Input::Named(name) => self.name = Some(name),
+            Input::Named(name) => {
+                self.side.was_reached = true;
+                self.name = Some(name);
+            }
         }
     }
 

@@ -213,12 +213,12 @@ impl Board {
         }
     }
 
-    /// A group has a new id. Its messages stay behind and cannot be edited: those that still matter are sent again.
+    /// A group has a new id. Its messages stay behind and cannot be edited, so they are looked after no longer; what was not
+    /// sent yet goes to the new one.
     pub(super) fn migrate(&mut self, from: ChatId, to: ChatId) {
+        self.postings.retain(|_, posting| posting.chat != from || posting.id.is_none());
         for posting in self.postings.values_mut().filter(|posting| posting.chat == from) {
             posting.chat = to;
-            posting.id = None;
-            posting.shown = None;
             posting.is_tried = false;
             posting.not_before = Duration::ZERO;
             posting.refusals = 0;

@@ -7,6 +7,7 @@ use nightlatch_approval_api::v1;
 use super::Session;
 use super::prompts::{Prompt, Reminder, Standing};
 use crate::kept::{Kept, KeptNode, KeptPrompt, MAX_PROMPTS};
+use crate::message::ChatId;
 use crate::render::Releases;
 
 impl Session {
@@ -43,6 +44,15 @@ impl Session {
             if self.chat(kept.chat).is_none() {
                 self.stands(kept.nonce, Standing::Forgotten);
             }
+        }
+    }
+
+    /// A group has a new id, and the messages that were sent there are out of reach: what is still open is asked anew.
+    pub(super) fn prompts_migrate(&mut self, from: ChatId, to: ChatId) {
+        let board = &self.board;
+        self.prompts.0.retain(|_, prompt| prompt.chat != from || board.knows(prompt.posting));
+        for prompt in self.prompts.0.values_mut().filter(|prompt| prompt.chat == from) {
+            prompt.chat = to;
         }
     }
 

@@ -70,6 +70,8 @@ impl Session {
     ) {
         match self.counts(from, on, data) {
             Ok((nonce, choice)) => self.vote(id, from, nonce, choice),
+            // Whoever presses without end takes no answer away from others, and does not fill the journal.
+            Err(Void::Stranger) if !self.is_stranger_answered() => {}
             Err(void) => {
                 let chat = on.map(|(chat, ..)| chat.0);
                 tracing::warn!(user = from.0, chat, reason = void.name(), "press refused");
@@ -186,8 +188,11 @@ impl Session {
                 prompt.approved.insert(vote.from);
             }
             if result == v1::VoteResult::Unknown {
-                self.server.asks.remove(&prompt.ask.id);
-                self.stands(vote.nonce, Standing::Forgotten);
+                let id = prompt.ask.id.clone();
+                self.server.asks.remove(&id);
+                for nonce in self.prompts.find(|prompt| prompt.ask.id == id && prompt.standing == Standing::Open) {
+                    self.stands(nonce, Standing::Forgotten);
+                }
             }
         }
     }

@@ -278,7 +278,8 @@ impl Session {
     fn whose_turn_it_is(&mut self) {
         let now = self.now.monotonic;
         let mut due = vec![];
-        for Open { ask, since } in self.server.asks.values() {
+        for open in self.server.asks.values() {
+            let Open { ask, .. } = open;
             let mut turns: BTreeMap<u8, Vec<ChatId>> = BTreeMap::new();
             for (chat, turn) in self.chats_for(ask.node.as_ref()) {
                 turns.entry(turn).or_default().push(chat);
@@ -286,7 +287,7 @@ impl Session {
             let mut nobody_hears = true;
             for (turn, chats) in turns {
                 let comes_after = self.settings.escalate_after * u32::from(turn.saturating_sub(1));
-                if !nobody_hears && now.saturating_sub(*since) < comes_after {
+                if !nobody_hears && open.waited(now) < comes_after {
                     break;
                 }
                 nobody_hears &= chats.iter().all(|chat| self.board.is_closed(*chat));
@@ -305,10 +306,10 @@ impl Session {
     /// The message of this prompt is gone. Whoever removed it does not get it at once, but nobody is left unasked.
     pub(super) fn ask_again_later(&mut self, nonce: Nonce) {
         let at = self.now.monotonic + self.settings.remind_after;
-        if let Some(prompt) = self.prompts.0.get_mut(&nonce).filter(|prompt| prompt.standing == Standing::Open) {
-            if let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at)) {
-                self.board.leave(reminder);
-            }
+        if let Some(prompt) = self.prompts.0.get_mut(&nonce).filter(|prompt| prompt.standing == Standing::Open)
+            && let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at))
+        {
+            self.board.leave(reminder);
         }
         self.is_unkept = true;
     }
@@ -358,8 +359,10 @@ impl Session {
         });
         let turns = self.server.asks.values().flat_map(|open| {
             let last = self.settings.chats.iter().map(|chat| chat.turn).max().unwrap_or(1);
-            let comes_after = |turn: u8| open.since + self.settings.escalate_after * u32::from(turn.saturating_sub(1));
-            (2..=last).map(comes_after).filter(|at| *at > self.now.monotonic)
+            let escalate_after = self.settings.escalate_after;
+            let comes_after =
+                move |turn| open.since + (escalate_after * (u32::from(turn) - 1)).saturating_sub(open.before);
+            (2..=last.max(1)).map(comes_after).filter(|at| *at > self.now.monotonic)
         });
         reminders.chain(turns).min()
     }

@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) conflict_since: Option<Duration>,
     warnings: Vec<PostingId>,
     strangers: Bucket,
+    /// The same for their presses.
+    pressing: Bucket,
     /// When the conflict was seen last.
     conflict_at: Duration,
 }
@@ -35,7 +37,15 @@ pub(super) struct Side {
 impl Side {
     pub(super) fn new(now: Duration) -> Self {
         let strangers = Bucket::new(STRANGERS.0, STRANGERS.1);
-        Self { failing: None, was_reached: false, conflict_since: None, warnings: vec![], strangers, conflict_at: now }
+        Self {
+            failing: None,
+            was_reached: false,
+            conflict_since: None,
+            warnings: vec![],
+            strangers,
+            pressing: Bucket::new(STRANGERS.0, STRANGERS.1),
+            conflict_at: now,
+        }
     }
 }
 
@@ -83,6 +93,16 @@ impl Session {
         }
     }
 
+    /// Whether a stranger who pressed a button is told that they are one.
+    pub(super) fn is_stranger_answered(&mut self) -> bool {
+        let now = self.now.monotonic;
+        let is_answered = self.side.pressing.wait(now) == Duration::ZERO;
+        if is_answered {
+            self.side.pressing.take(now);
+        }
+        is_answered
+    }
+
     /// Only Telegram says that a group has another id, and it is believed of groups that are listed.
     fn migrates(&mut self, from: ChatId, to: ChatId) {
         let is_move = from.0 < 0 && to.0 < 0 && from != to;
@@ -90,11 +110,7 @@ impl Session {
         tracing::warn!(from = from.0, to = to.0, "the group has a new id; write it into the configuration");
         self.migrated.insert(listed, to);
         self.board.migrate(from, to);
-        for nonce in self.prompts.find(|prompt| prompt.chat == from) {
-            if let Some(prompt) = self.prompts.get_mut(&nonce) {
-                prompt.chat = to;
-            }
-        }
+        self.prompts_migrate(from, to);
         self.is_unkept = true;
     }
 
@@ -106,6 +122,7 @@ impl Session {
             return;
         }
         let Some(call) = self.told.remove(&ticket) else { return };
+        self.side.was_reached |= told.is_ok();
         let [jitter, ..] = (self.random)();
         match self.board.told(self.now.monotonic, call, told, jitter) {
             Happened::Nothing | Happened::Token => {}

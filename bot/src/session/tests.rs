@@ -4,6 +4,7 @@
 mod board;
 mod commands;
 mod life;
+mod moved;
 mod telling;
 mod trust;
 mod worse;
