@@ -13,6 +13,8 @@ use crate::render::{self, Releases, Stage};
 
 /// How long a prompt is looked after once it was answered: what is released later is told by a message of its own.
 const LINGER: Duration = Duration::from_secs(3600);
+/// How long it is tried to say that a prompt is over, where Telegram cannot be reached.
+const LAST_WORD: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long the server may be away before the buttons are taken from the prompts. A restart is shorter.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// How long after an ask was forgotten another one for the same is taken for its successor.
@@ -256,8 +258,11 @@ impl Session {
     /// Asks whose turn has come, reminds who did not answer, and forgets what is long over.
     pub(super) fn prompts_are_due(&mut self) {
         let now = self.now.monotonic;
-        let long_over =
-            |prompt: &Prompt| prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= LINGER;
+        let long_over = |prompt: &Prompt| {
+            let is_said = self.board.is_settled(prompt.posting) || self.board.is_closed(prompt.chat);
+            let linger = if is_said { LINGER } else { LAST_WORD };
+            prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= linger
+        };
         for nonce in self.prompts.find(long_over) {
             if let Some(prompt) = self.prompts.0.remove(&nonce) {
                 self.board.forget(prompt.posting);

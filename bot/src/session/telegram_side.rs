@@ -149,10 +149,13 @@ impl Session {
         let now = self.now.monotonic;
         match polled {
             Ok(()) => {
-                if let Some((since, _)) = self.side.failing.take() {
+                if let Some((since, failure)) = self.side.failing.take() {
                     let lasted = now.saturating_sub(since);
-                    tracing::info!(for_seconds = lasted.as_secs(), "Telegram is reached again");
-                    self.telegram_is_back(since, lasted);
+                    tracing::info!(for_seconds = lasted.as_secs(), "Telegram's updates are read again");
+                    // Of a second reader there is a warning, and it may be there still.
+                    if failure != Failure::Conflict {
+                        self.telegram_is_back(since, lasted);
+                    }
                 }
                 self.side.was_reached = true;
                 self.board.reached();

@@ -91,3 +91,47 @@ fn telegram_counts_as_reached_once_it_said_anything() {
     world.take(Input::Named("night_bot".to_owned()));
     assert!(!world.session.status().contains("not reached yet"), "{}", world.session.status());
 }
+
+#[test]
+fn a_prompt_says_that_it_is_over_however_long_telegram_was_away() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    world.open(1);
+    world.failing.insert(with(ALICE), Failure::Away("connection refused".to_owned()));
+    world.event(Event::Closed(closed(1, v1::Outcome::Expired, "")));
+    world.wait(seconds(8 * 3600));
+    world.failing.clear();
+    world.take(Input::Polled(Ok(())));
+    world.wait(seconds(10));
+    assert!(!world.has_buttons(with(ALICE), 1));
+    world.wait(seconds(3 * 3600));
+    world.open(2);
+    assert_eq!(world.session.board.messages(), 1, "and is forgotten then");
+}
+
+#[test]
+fn what_cannot_be_said_is_forgotten_in_the_end() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    for number in 1..=3 {
+        world.open(number);
+    }
+    world.failing.insert(with(ALICE), Failure::ChatClosed("blocked".to_owned()));
+    world.event(Event::Closed(closed(1, v1::Outcome::Expired, "")));
+    world.failing.insert(with(ALICE), Failure::Away("connection refused".to_owned()));
+    world.event(Event::Closed(closed(2, v1::Outcome::Expired, "")));
+    world.wait(seconds(80 * 3600));
+    assert_eq!(world.session.board.messages() - 1, 1, "the open one, and its reminder");
+}
+
+#[test]
+fn a_second_reader_is_not_told_as_an_outage_of_telegram() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    world.open(1);
+    for _ in 0..20 {
+        world.take(Input::Polled(Err(Failure::Conflict)));
+        world.wait(seconds(30));
+    }
+    let told = world.count(with(ALICE));
+    world.take(Input::Polled(Ok(())));
+    world.wait(seconds(5));
+    assert_eq!(world.count(with(ALICE)), told);
+}
