@@ -276,6 +276,7 @@ impl Session {
             return;
         }
         self.whose_turn_it_is();
+        self.ask_again_later();
         self.remind();
     }
 
@@ -308,15 +309,23 @@ impl Session {
         }
     }
 
-    /// The message of this prompt is gone. Whoever removed it does not get it at once, but nobody is left unasked.
-    pub(super) fn ask_again_later(&mut self, nonce: Nonce) {
+    /// Prompts whose message is gone, or was given up, are asked anew when a reminder would be due. Whoever removed it does
+    /// not get it at once, but nobody is left unasked.
+    fn ask_again_later(&mut self) {
         let at = self.now.monotonic + self.settings.remind_after;
-        if let Some(prompt) = self.prompts.0.get_mut(&nonce).filter(|prompt| prompt.standing == Standing::Open)
-            && let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at))
-        {
-            self.board.leave(reminder);
+        let board = &self.board;
+        let is_lost = |prompt: &Prompt| {
+            prompt.standing == Standing::Open
+                && !matches!(prompt.reminder, Reminder::Due(_))
+                && !board.knows(prompt.posting)
+        };
+        for nonce in self.prompts.find(is_lost) {
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce)
+                && let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at))
+            {
+                self.board.leave(reminder);
+            }
         }
-        self.is_unkept = true;
     }
 
     /// One reminder for each prompt, unless the one person of the chat has done what they can.

@@ -131,7 +131,7 @@ impl Session {
             Happened::Gone(posting) => {
                 if let Some(nonce) = self.prompts.of_posting(posting) {
                     tracing::warn!(prompt = %self.code_of(&nonce), "the prompt's message is gone; it is asked again later");
-                    self.ask_again_later(nonce);
+                    self.is_unkept = true;
                 }
             }
             Happened::Closed(chat, why) => {
