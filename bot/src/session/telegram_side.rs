@@ -1,5 +1,6 @@
 //! What Telegram tells, and how it is with Telegram.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::board::{Happened, How, PostingId, Rank};
@@ -27,6 +28,8 @@ pub(super) struct Side {
     /// Since when somebody else reads them.
     pub(super) conflict_since: Option<Duration>,
     warnings: Vec<PostingId>,
+    /// Chats that cannot be written to, as the others were told.
+    closed: BTreeSet<ChatId>,
     strangers: Bucket,
     /// The same for their presses.
     pressing: Bucket,
@@ -42,6 +45,7 @@ impl Side {
             was_reached: false,
             conflict_since: None,
             warnings: vec![],
+            closed: BTreeSet::new(),
             strangers,
             pressing: Bucket::new(STRANGERS.0, STRANGERS.1),
             conflict_at: now,
@@ -136,8 +140,23 @@ impl Session {
             }
             Happened::Closed(chat, why) => {
                 tracing::warn!(chat = chat.0, %why, "chat closed: nobody is asked there; the next turn is asked at once");
+                self.tell_closed(chat);
             }
             Happened::Migrated(from, to) => self.migrates(from, to),
+        }
+        self.side.closed.retain(|chat| self.board.is_closed(*chat));
+    }
+
+    /// Who is in a closed chat cannot be told; the others are, once.
+    fn tell_closed(&mut self, closed: ChatId) {
+        if self.chat(closed).is_none() || !self.side.closed.insert(closed) {
+            return;
+        }
+        let others: Vec<ChatId> =
+            self.settings.chats.iter().map(|chat| self.id_now(chat)).filter(|chat| *chat != closed).collect();
+        let how = How { rank: Rank::Reply, silent: self.is_quiet(), reply_to: None };
+        for chat in others {
+            self.board.tell(self.now.monotonic, chat, render::chat_closed(closed), how);
         }
     }
 

@@ -142,7 +142,10 @@ fn the_next_approver_is_asked_at_once_when_the_first_cannot_be_written_to() {
     let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1), chat(with(BOB), &[BOB], 2)]));
     world.failing.insert(with(ALICE), Failure::ChatClosed("bot was blocked by the user".to_owned()));
     world.open(1);
-    assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 1));
+    assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 2), "the ask, and that she cannot be reached");
+    world.wait(seconds(3600));
+    let told: Vec<_> = world.chats[&with(BOB)].values().filter(|shown| shown.message.html.contains("101")).collect();
+    assert_eq!(told.len(), 1, "once, however often it is tried: {told:?}");
     assert!(world.session.status().contains("1 chats cannot be written to"), "{}", world.session.status());
     // When she lets the bot back in, she is asked as well.
     world.failing.clear();
