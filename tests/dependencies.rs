@@ -1,10 +1,12 @@
-//! Every crate that a manifest of this repository names is explained in deny.toml, and nothing else is.
+//! Every crate that a manifest of this repository names is explained in deny.toml, and nothing else is; and what the two
+//! programs must not be built from.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be prepared has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use toml::{Table, Value};
 
@@ -51,4 +53,39 @@ fn dependencies(manifest: &Table) -> BTreeSet<String> {
 fn foreign(dependencies: Option<&Value>) -> impl Iterator<Item = String> {
     let entries = dependencies.and_then(Value::as_table).into_iter().flatten();
     entries.filter(|(_, source)| source.get("path").is_none()).map(|(name, _)| name.clone())
+}
+
+/// One source of cryptography for TLS, in both programs.
+const NOWHERE: [&str; 4] = ["ring", "openssl", "openssl-sys", "native-tls"];
+
+#[test]
+fn the_server_has_nothing_that_speaks_to_telegram() {
+    let server = tree("nightlatch");
+    assert!(server.contains("tonic") && server.contains("aws-lc-rs"), "no tree: {server:?}");
+    let foreign = ["teloxide", "teloxide-core", "reqwest", "hyper-tls", "nightlatch-bot"];
+    let found: Vec<_> = foreign.iter().chain(&NOWHERE).filter(|name| server.contains(**name)).collect();
+    assert_eq!(found, [&""; 0]);
+}
+
+#[test]
+fn the_bot_has_nothing_of_the_server() {
+    let bot = tree("nightlatch-bot");
+    assert!(bot.contains("teloxide-core") && bot.contains("aws-lc-rs"), "no tree: {bot:?}");
+    let foreign = ["nightlatch", "argon2", "chacha20poly1305", "hkdf"];
+    let found: Vec<_> = foreign.iter().chain(&NOWHERE).filter(|name| bot.contains(**name)).collect();
+    assert_eq!(found, [&""; 0]);
+}
+
+/// The names of everything that the package is built from: what it and its dependencies need to be built and to run, but
+/// not what its tests do. Cargo's own tree, since Cargo.lock and `cargo metadata` also have what no feature turns on.
+fn tree(package: &str) -> BTreeSet<String> {
+    let told = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}", "-p", package])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let lines = String::from_utf8(told.stdout).expect("text");
+    // The first line is the package itself.
+    lines.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }

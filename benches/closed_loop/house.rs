@@ -1,6 +1,7 @@
 //! An installation of the server in a directory of its own, and the blobs that its nodes had sealed before.
 
 use std::fs::{self, Permissions};
+use std::net::SocketAddr;
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -15,6 +16,7 @@ use nightlatch_benches::{MAX_NODES, blob, key, node_tables};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::phone;
 use crate::process::{self, Process};
 use crate::tls::{self, NAME};
 
@@ -44,10 +46,13 @@ pub struct Setting {
     pub passphrase: bool,
     /// Where events go.
     pub sink: Sink,
+    /// Chats through which people answer; 0: Alice answers at the host.
+    pub chats: usize,
 }
 
 /// The server as most comparisons have it.
-pub const USUAL: Setting = Setting { nodes: MAX_NODES, rule: "allow", tls: false, passphrase: false, sink: Sink::File };
+pub const USUAL: Setting =
+    Setting { nodes: MAX_NODES, rule: "allow", tls: false, passphrase: false, sink: Sink::File, chats: 0 };
 
 /// The installation.
 #[derive(Debug)]
@@ -167,7 +172,7 @@ impl House {
     }
 
     fn configure(&self, setting: &Setting) -> Result<PathBuf> {
-        let Setting { nodes, rule, tls, passphrase, sink } = *setting;
+        let Setting { nodes, rule, tls, passphrase, sink, chats } = *setting;
         ensure!(nodes <= MAX_NODES, "no more than {MAX_NODES} nodes are listed");
         let at = |name: &str| self.path().join(name).display().to_string();
         let uid = rustix::process::getuid().as_raw();
@@ -183,20 +188,44 @@ impl House {
         } else {
             "{ name = \"first\", credential = \"key\" }".to_owned()
         };
+        let mut tables = String::new();
+        node_tables(&mut tables, nodes);
+        let people = if chats == 0 {
+            format!(
+                "approver = [{{ name = \"alice\", uid = {uid} }}]\n\
+                 channel = [{{ name = \"cli\", people = \"uid\", socket = \"{}\" }}]\n",
+                at("cli.sock")
+            )
+        } else {
+            let (people, nodes) = phone::people_and_nodes(uid, &self.path().join("telegram.sock"), chats, &tables);
+            tables = nodes;
+            people
+        };
         let level = if sink == Sink::Nowhere { "off" } else { "info" };
         let mut text = format!(
             "installation = \"{INSTALLATION}\"\nstate_directory = \"{}\"\nnetworks = [\"127.0.0.0/8\"]\n{tls}\nkey = [{key}]\n\
-             approver = [{{ name = \"alice\", uid = {uid} }}]\n\
-             channel = [{{ name = \"cli\", people = \"uid\", socket = \"{}\" }}]\n\
+             {people}\
              rules = {{ seal = \"allow\", unseal = \"{rule}\" }}\ntimings = {{ hold = \"8s\", release_margin = \"1s\", uses = 1024 }}\n\
              log = {{ level = \"{level}\" }}\n",
             at("state"),
-            at("cli.sock"),
         );
-        node_tables(&mut text, nodes);
+        text.push_str(&tables);
         let path = self.path().join("nightlatch.toml");
         fs::write(&path, text)?;
         Ok(path)
+    }
+
+    /// Starts the bot, which is to speak with the Bot API at `api` for so many chats.
+    pub fn start_bot(&self, program: &Path, api: SocketAddr, chats: usize) -> Result<Process> {
+        let (configuration, token) = (self.path().join("bot.toml"), self.path().join("token"));
+        fs::write(&configuration, phone::configuration(self.path(), api, chats))?;
+        fs::write(&token, "123456789:not-a-token-of-anybody-at-all-12345")?;
+        only_for_us(&token)?;
+        fs::create_dir_all(self.path().join("bot"))?;
+        fs::set_permissions(self.path().join("bot"), Permissions::from_mode(0o700))?;
+        let mut command = Command::new(program);
+        command.arg("--config").arg(configuration).arg("run");
+        Process::start_unheard(&mut command, fs::File::create(self.path().join("bot.log"))?)
     }
 
     /// Starts the echo.

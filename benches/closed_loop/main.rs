@@ -16,6 +16,7 @@ mod house;
 mod load;
 mod memory;
 mod people;
+mod phone;
 mod process;
 mod report;
 mod scenario;
@@ -48,6 +49,9 @@ struct Args {
     /// The server, as it is shipped: a release build
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// The bot, as it is shipped
+    #[arg(long, value_name = "FILE")]
+    bot: Option<PathBuf>,
     /// Where the audit log is written to: the disk is measured too
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -68,6 +72,7 @@ fn main() -> Result<()> {
     let beside = own.parent().context("this program is in a directory")?;
     let server = args.server.unwrap_or_else(|| beside.join("nightlatch"));
     anyhow::ensure!(server.exists(), "build the server first: cargo build --release -p nightlatch");
+    let bot = args.bot.unwrap_or_else(|| beside.join("nightlatch-bot"));
     let directory = args.directory.unwrap_or_else(|| beside.into());
     let plan = scenario::Plan { quick: args.quick, only: args.only, pairs: args.pairs };
     let house = house::House::new(&directory, server)?;
@@ -77,11 +82,14 @@ fn main() -> Result<()> {
         comparisons: scenario::run_all(&plan, &house)?,
         syncs: if plan.wants("syncs") { syncs::count(&house)? } else { vec![] },
         memory: if plan.wants("memory") { memory::measure(&house)? } else { vec![] },
+        phone: if plan.wants("phone") { phone::measure(&house, &bot, plan.quick)? } else { None },
     };
-    let text = findings.text();
-    println!("\n{text}");
+    if findings.has_others() {
+        println!("\n{}", findings.text());
+    }
+    println!("\n{}", findings.phone_text());
     if args.write {
-        report::write(&text)?;
+        report::write(&findings)?;
     }
     Ok(())
 }

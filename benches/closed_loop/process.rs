@@ -28,10 +28,8 @@ pub fn free_port() -> Result<u16> {
 impl Process {
     /// Starts `command`, and returns when it listens on `port`. What it says goes to `log`.
     pub fn start(command: &mut Command, port: u16, log: File) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        let serving = child.id();
-        let mut process = Self { child, serving, address: (Ipv4Addr::LOCALHOST, port).into() };
+        let mut process = Self::start_unheard(command, log)?;
+        process.address = (Ipv4Addr::LOCALHOST, port).into();
         // 20 s in all.
         for _ in 0..2000 {
             if TcpStream::connect(process.address).is_ok() {
@@ -43,6 +41,13 @@ impl Process {
             thread::sleep(Duration::from_millis(10));
         }
         bail!("it does not listen");
+    }
+
+    /// Starts `command`, which listens nowhere. What it says goes to `log`.
+    pub fn start_unheard(command: &mut Command, log: File) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Self { serving: child.id(), child, address: (Ipv4Addr::LOCALHOST, 0).into() })
     }
 
     /// Measures the first child of this process instead: it is what a tracer started.

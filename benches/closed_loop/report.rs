@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::load::Run;
 use crate::memory::Memory;
+use crate::phone::{AIM, Costs, Phone};
 use crate::scenario::Compared;
 use crate::steps::Step;
 use crate::syncs::Syncs;
@@ -16,6 +18,8 @@ use crate::syncs::Syncs;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->";
+const PHONE_BEGIN: &str = "<!-- measured with the bot: begin -->\n";
+const PHONE_END: &str = "<!-- measured with the bot: end -->";
 
 /// Everything that was found.
 pub struct Findings {
@@ -29,6 +33,8 @@ pub struct Findings {
     pub syncs: Vec<Syncs>,
     /// Resident memory.
     pub memory: Vec<Memory>,
+    /// From the press to the answer.
+    pub phone: Option<Phone>,
 }
 
 /// What this machine is, and when.
@@ -69,6 +75,46 @@ impl Findings {
         // Writing into a string cannot fail.
         let _written = self.write_to(&mut text);
         text
+    }
+
+    /// What is measured with the bot, as Markdown.
+    pub fn phone_text(&self) -> String {
+        let mut text = String::new();
+        if let Some(phone) = &self.phone {
+            // Writing into a string cannot fail.
+            let _written = self.write_phone(&mut text, phone);
+        }
+        text
+    }
+
+    fn write_phone(&self, text: &mut String, phone: &Phone) -> std::fmt::Result {
+        let millis = |took: Duration| took.as_secs_f64() * 1e3;
+        let [p50, p99, longest] = [50, 99, 100].map(|percent| match percent {
+            100 => phone.took.last().copied().unwrap_or_default(),
+            percent => phone.percentile(percent),
+        });
+        writeln!(text, "{}\n\n| presses | p50, ms | p99, ms | longest, ms | aim for p99, ms | |", self.machine)?;
+        writeln!(text, "| --: | --: | --: | --: | --: | --- |")?;
+        let verdict = if p99 <= AIM { "met" } else { "missed" };
+        let (p50, p99, longest, aim) = (millis(p50), millis(p99), millis(longest), AIM.as_millis());
+        writeln!(text, "| {} | {p50:.1} | {p99:.1} | {longest:.1} | {aim} | {verdict} |\n", phone.took.len())?;
+        let seconds = phone.idle_for.as_secs();
+        writeln!(
+            text,
+            "| | resident when idle, KiB | after the presses, KiB | processor in {seconds} s idle, ms | processor for a press, ms |"
+        )?;
+        writeln!(text, "| --- | --: | --: | --: | --: |")?;
+        for Costs { name, idle, after, idle_cpu, press_cpu } in &phone.processes {
+            let (idle_cpu, press_cpu) = (millis(*idle_cpu), millis(*press_cpu));
+            writeln!(text, "| {name} | {idle} | {after} | {idle_cpu:.0} | {press_cpu:.1} |")?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything that is measured without the bot.
+    pub fn has_others(&self) -> bool {
+        let Self { machine: _, steps, comparisons, syncs, memory, phone: _ } = self;
+        !(steps.is_empty() && comparisons.is_empty() && syncs.is_empty() && memory.is_empty())
     }
 
     fn write_to(&self, text: &mut String) -> std::fmt::Result {
@@ -157,11 +203,20 @@ fn write_comparisons(text: &mut String, comparisons: &[Compared]) -> std::fmt::R
     Ok(())
 }
 
-/// Replaces what is between the marks in docs/performance.md.
-pub fn write(findings: &str) -> Result<()> {
-    let page = fs::read_to_string(PAGE).context("docs/performance.md")?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/performance.md has no mark of the beginning")?;
-    let (_, after) = rest.split_once(END).context("docs/performance.md has no mark of the end")?;
-    fs::write(PAGE, format!("{before}{BEGIN}\n{findings}\n{END}{after}"))?;
-    Ok(())
+/// Replaces what is between the marks in docs/performance.md, as far as it was measured.
+pub fn write(findings: &Findings) -> Result<()> {
+    let mut page = fs::read_to_string(PAGE).context("docs/performance.md")?;
+    if findings.has_others() {
+        page = between(&page, BEGIN, END, &findings.text())?;
+    }
+    if findings.phone.is_some() {
+        page = between(&page, PHONE_BEGIN, PHONE_END, &findings.phone_text())?;
+    }
+    Ok(fs::write(PAGE, page)?)
+}
+
+fn between(page: &str, begin: &str, end: &str, findings: &str) -> Result<String> {
+    let (before, rest) = page.split_once(begin).context("docs/performance.md has no mark of the beginning")?;
+    let (_, after) = rest.split_once(end).context("docs/performance.md has no mark of the end")?;
+    Ok(format!("{before}{begin}\n{findings}\n{end}{after}"))
 }

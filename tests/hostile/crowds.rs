@@ -1,10 +1,15 @@
 //! More of everything: connections, held calls, junk calls, and fewer descriptors than it takes.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use nightlatch_approval_api::v1::NoticeKind;
+use tokio::time::timeout;
+
 use crate::frames::{END_STREAM, HEADERS, call, opening, take};
-use crate::installation::Installation;
+use crate::installation::{Installation, WORKER_2};
+use crate::people::Person;
 use crate::target::{MOST_GROWTH, Road, Stream, Target};
 use nightlatch::listen::limits::raise_descriptor_limit;
 
@@ -150,27 +155,58 @@ async fn a_thousand_held(on_one_connection: u32, is_encrypted: bool, most: u64) 
 }
 
 #[tokio::test]
-async fn ten_thousand_calls_of_strangers() {
-    let target = Target::start();
+async fn ten_thousand_junk_calls_from_one_address_are_told_once() {
+    ten_thousand_junk_calls(|_| from(6, 1)).await;
+}
+
+#[tokio::test]
+async fn ten_thousand_junk_calls_from_a_thousand_addresses_are_told_once() {
+    ten_thousand_junk_calls(|connection| from(6, 1 + connection)).await;
+}
+
+/// For nodes that nobody knows, and in the name of a node that lists another address: from a thousand connections in turn.
+/// Whoever listens hears of each kind once, and of the node itself when it asks.
+async fn ten_thousand_junk_calls(address: impl Fn(u32) -> Ipv4Addr) {
+    let installation = Installation::new();
+    let listed = format!("uuid = \"{WORKER_2}\", name");
+    installation.edit(&listed, &format!("addresses = [\"127.9.0.0/16\"], {listed}"));
+    installation.edit("unseal = \"allow\"", "unseal = \"ask\"");
+    let server = installation.start();
+    let target = Target::of(installation, server, Road::Plaintext);
     target.assert_serves().await;
+    let mut alice = Person::new(nightlatch_approval_api::connect(&target.installation.path().join("cli.sock")));
+    alice.listen().await.expect("alice may listen");
     let before = target.resident();
-    for number in 0..100 {
-        let mut connection = target.connect(from(6, 1 + number));
+    for number in 0..1_000 {
+        let mut connection = target.connect(address(number));
         connection.write_all(&opening(None)).expect("the server listens");
-        for round in 0..100_u32 / 4 {
-            let stream = |call: u32| 1 + 2 * (4 * round + call);
-            let uuid = |call: u32| format!("00000000-0000-4000-8000-{number:06x}{:06x}", 4 * round + call);
-            let calls: Vec<u8> = (0..4).flat_map(|number| call(stream(number), &uuid(number), &[7; 60])).collect();
+        for round in 0..2 {
+            let stream = |call: u32| 1 + 2 * (5 * round + call);
+            let unknown = |call: u32| format!("00000000-0000-4000-8000-{number:06x}{:06x}", 5 * round + call);
+            let node = |call: u32| if call == 0 { WORKER_2.to_owned() } else { unknown(call) };
+            let calls: Vec<u8> = (0..5).flat_map(|number| call(stream(number), &node(number), &[7; 60])).collect();
             connection.write_all(&calls).expect("the server listens");
-            await_answers(&mut *connection, 4);
+            await_answers(&mut *connection, 5);
         }
-        if number % 10 == 0 {
+        if number % 100 == 0 {
             target.assert_serves().await;
         }
     }
     let grown = target.resident().saturating_sub(before);
     eprintln!("10,000 junk calls: from {before} by {grown} KiB");
     assert!(grown <= MOST_GROWTH, "the server grew by {grown} KiB");
+
+    let mut connection = target.connect(from(9, 1));
+    connection.write_all(&[opening(None), call(1, WORKER_2, &[7; 60])].concat()).expect("the server listens");
+    let ask = timeout(Duration::from_secs(20), alice.asked()).await.expect("its prompt arrives");
+    assert_eq!((ask.address.as_str(), alice.prompts.len()), ("127.9.0.1", 1), "nobody else was asked for");
+    let told: Vec<_> = alice.notices.iter().map(|notice| (notice.kind(), notice.node.is_some())).collect();
+    let kinds: BTreeSet<_> = told.iter().map(|(kind, of_a_node)| (i32::from(*kind), *of_a_node)).collect();
+    assert_eq!(told.len(), kinds.len(), "something was told twice: {told:?}");
+    assert!(
+        told.contains(&(NoticeKind::Strangers, false)) && told.contains(&(NoticeKind::OtherAddress, true)),
+        "{told:?}"
+    );
 }
 
 /// Reads until this many streams have ended.

@@ -61,8 +61,8 @@ pub enum Polled {
     Failed {
         /// Why.
         failure: Failure,
-        /// For how long already: since another program began to poll ([`Failure::Conflict`]), else since there was the
-        /// last answer.
+        /// For how long already: since another program was first heard ([`Failure::Conflict`]), else since the first of
+        /// these failures in a row.
         lasting: Duration,
         /// When it is tried again.
         retry_in: Duration,
