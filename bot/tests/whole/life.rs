@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use super::approvals::ask;
 use super::bot_api::Fault;
 use super::house::{ALICE, House, WITH_ALICE, button};
+use super::manager::Manager;
 
 /// Less than the program gives a call, so a program that waits for its calls is still there.
 const LESS_THAN_A_CALL: Duration = Duration::from_secs(10);
@@ -109,13 +110,16 @@ async fn when_the_server_begins_anew_the_old_message_says_so_and_the_new_questio
 #[tokio::test]
 async fn when_telegram_comes_back_messages_say_what_happened_meanwhile_and_presses_count_again() {
     let house = House::new(WITH_ALICE).await;
-    let bot = house.start().await;
+    let mut manager = Manager::listen(&house);
+    let bot = manager.start(&house);
     house.server.open(ask(1));
     let old = house.prompt(ALICE, "K7Q1").await;
     house.api.stop().await;
     bot.wait_for_output("Telegram's updates cannot be read").await;
     house.server.close(&ask(1), Outcome::Approved, "bob");
     house.server.open(ask(2));
+    // It heard of both, and could tell nobody.
+    manager.until("1 question is open; 1 prompt waits to be sent; Telegram cannot be reached").await;
     let pressed = house.api.press(ALICE, ALICE, old.id, &button(&old, 'd'));
     house.api.start_again().await;
     house.says(ALICE, old.id, "cp-1 approved by bob").await;
@@ -168,5 +172,6 @@ async fn a_server_that_turns_it_away_ends_it_with_what_to_do() {
     house.server.turn_away();
     let (status, output) = house.spawn().ended().await;
     assert_eq!(status.code(), Some(77));
+    assert!(output.contains("error: the server refuses this process: this user may not use this channel"), "{output}");
     assert!(output.contains("hint: the server's configuration needs a [[channel]]"), "{output}");
 }

@@ -9,23 +9,23 @@ use super::patiently;
 use super::program::Program;
 
 /// A service manager that listens to one service, as systemd does.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
     told: Vec<String>,
 }
 
 impl Manager {
-    fn listen(house: &House) -> Self {
+    pub(crate) fn listen(house: &House) -> Self {
         Self { socket: UnixDatagram::bind(house.path("notify")).expect("a socket"), told: vec![] }
     }
 
     /// Starts the bot below it.
-    fn start(&self, house: &House) -> Program {
+    pub(crate) fn start(&self, house: &House) -> Program {
         Program::start(&house.config(), &["run"], [("NOTIFY_SOCKET", house.path("notify"))])
     }
 
     /// Waits for a line that has `part` in it.
-    async fn until(&mut self, part: &str) -> String {
+    pub(crate) async fn until(&mut self, part: &str) -> String {
         loop {
             let mut message = [0; 4096];
             let length = patiently(part, self.socket.recv(&mut message)).await.expect("our socket");
