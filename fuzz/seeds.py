@@ -85,7 +85,81 @@ AUDIT = {
 }
 
 
+def field(number, value):
+    """One field of protobuf: bytes, text, or a number."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    value = value.encode() if isinstance(value, str) else value
+    assert number < 16 and len(value) < 16384
+    length = bytes([len(value)]) if len(value) < 128 else bytes([len(value) & 127 | 128, len(value) >> 7])
+    return bytes([number << 3 | 2]) + length + value
+
+
+def script(*steps):
+    """As bot_session takes them: numbers, and messages as a count of four bytes and the bytes, filled with an empty field."""
+    return b"".join(bytes([step]) if isinstance(step, int) else padded(step) for step in steps)
+
+
+def padded(message):
+    """Filled up to a multiple of four: field 15 is one that no message has."""
+    missing = -len(message) % 4
+    filled = message + [b"", field(15, b"xxx"), field(15, b""), field(15, b"x")][missing]
+    assert len(filled) % 4 == 0
+    return bytes([len(filled) // 4]) + filled
+
+
+CONNECTED, EVENT, LOST, UPDATES, PRESS, STRANGER, WAIT_BOT, TELEGRAM, VOTED, SAID = 0, 1, 3, 4, 5, 6, 7, 8, 9, 10
+FAIL_AWAY, FAIL_ARRIVED, FAIL_CLOSED, FAIL_MIGRATED, WORKS = 1, 136, 3, 4, 0
+NODE = field(1, "uuid-1") + field(2, "cp-1") + field(3, "home")
+TOLD_ASK = field(1, b"i" * 16) + field(2, "K7Q2") + field(3, 2) + field(4, NODE) + field(5, "192.0.2.11") + field(6, 1)
+
+
+def told(warnings=b"", attempts=1):
+    return TOLD_ASK + field(10, attempts) + (field(12, warnings) if warnings else b"")
+
+
+SNAPSHOT = field(1, "one") + field(2, "0.1.0")
+OPENED = field(2, told())
+
+
+def bot_session():
+    begin = (CONNECTED, SNAPSHOT, EVENT, OPENED)
+    worse = field(3, told(bytes([2]), 2))
+    closed = field(4, field(1, told()) + field(2, 1) + field(3, "alice"))
+    counted = field(1, 2) + field(2, told())
+    return {
+        "asked-and-pressed": script(*begin, PRESS, 0, VOTED, counted, EVENT, closed, WAIT_BOT, 200),
+        "worse-before-the-press": script(*begin, TELEGRAM, FAIL_AWAY, EVENT, worse, PRESS, 0, TELEGRAM, WORKS, WAIT_BOT, 60, PRESS, 0),
+        "arrived-although-it-failed": script(CONNECTED, SNAPSHOT, TELEGRAM, FAIL_ARRIVED, EVENT, OPENED, PRESS, 0, WAIT_BOT, 60, PRESS, 8),
+        "a-stranger-presses": script(*begin, STRANGER, 66, 0, STRANGER, 66, 4),
+        "nobody-answers": script(*begin, WAIT_BOT, 250, WAIT_BOT, 250, TELEGRAM, FAIL_CLOSED, WAIT_BOT, 250, EVENT, closed),
+        "server-gone-and-back": script(*begin, LOST, PRESS, 0, WAIT_BOT, 20, CONNECTED, SNAPSHOT + field(3, told())),
+        "group-moved": script(*begin, TELEGRAM, FAIL_MIGRATED, WAIT_BOT, 30, TELEGRAM, WORKS, WAIT_BOT, 30, PRESS, 4),
+        "commands": script(*begin, *(part for text in COMMANDS for part in (SAID, len(text) // 4, *text))),
+    }
+
+
+COMMANDS = [b"/pending", b"/status ", b"/nodes  ", b"/history", b"/block cp-1 2h  ", b"/unblock cp-1   ", b"/start  "]
+UPDATE = (
+    b'{"ok":true,"result":[{"update_id":1,"callback_query":{"id":"7","from":{"id":101,"is_bot":false},"data":"1aAAAAAAAAAAAAAAAAAAAAAA",'
+    b'"message":{"message_id":2,"chat":{"id":101,"type":"private"}}}},{"update_id":2,"message":{"chat":{"id":-5,"type":"group"},'
+    b'"from":{"id":101},"text":"/pending"}},{"update_id":3,"message":{"chat":{"id":-5,"type":"group"},"migrate_to_chat_id":-1005}}]}'
+)
+KEPT = (
+    b'{"version":1,"installation":"one","migrated":[{"from":-1,"to":-1001}],"prompts":[{"ask":"69696969696969696969696969696969",'
+    b'"chat":1,"message":2,"nonce":"AAAAAAAAAAAAAAAAAAAAAA","code":"K7Q2","operation":"unseal","node":{"uuid":"uuid-1",'
+    b'"name":"cp-1","cluster":"home"},"address":"192.0.2.11","opened_at_ms":0}]}'
+)
+
+
 def main():
+    for name, data in bot_session().items():
+        write("bot_session", name, data)
+    write("bot_updates", "press-text-move", UPDATE)
+    write("bot_updates", "conflict", b'{"ok":false,"error_code":409,"description":"Conflict: terminated by other getUpdates request"}')
+    write("bot_updates", "wait", b'{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":17}}')
+    write("bot_state", "one-prompt", KEPT)
+    write("bot_state", "empty", b'{"version":1,"installation":"","migrated":[],"prompts":[]}')
     for name, steps in REQUEST_PATH.items():
         write("request_path", name, bytes(steps))
     for name, parts in HTTP2.items():

@@ -30,6 +30,7 @@ pub use told::{
     server_back, telegram_back, test,
 };
 
+pub use facts::asks_more;
 pub(crate) use foreign::Foreign;
 
 use crate::message::{Button, Message};

@@ -74,6 +74,8 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            // Before whatever may be ready always: what is busy does not hang.
+            _ = watchdog.tick() => manager.alive(),
             Some(done) = hands.tasks.join_next_with_id() => hands.done(done),
             polled = poll.next(), if may_poll => hands.polled(polled),
             update = updates.recv() => match update {
@@ -86,7 +88,6 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
             },
             () = sleep_until(first_word), if !may_poll => may_poll = true,
             () = sleep_until(wake.unwrap_or(clock.at(Duration::ZERO))), if wake.is_some() => {}
-            _ = watchdog.tick() => manager.alive(),
         }
     }
     manager.stopping();
@@ -227,8 +228,11 @@ impl Hands {
         let last = tokio::time::timeout(LAST_CALLS, async {
             while let Some(done) = self.tasks.join_next_with_id().await {
                 self.done(done);
-                if let Some(Output::Keep(kept)) = self.session.next(self.clock.now()) {
-                    self.keeping.next = Some(kept);
+                // What is to be kept comes last. Nothing else is begun any more.
+                while let Some(output) = self.session.next(self.clock.now()) {
+                    if let Output::Keep(kept) = output {
+                        self.keeping.next = Some(kept);
+                    }
                 }
             }
         });

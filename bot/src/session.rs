@@ -8,8 +8,10 @@
 mod board;
 mod commands;
 mod events;
+mod keeping;
 mod lane;
 mod notes;
+mod posting;
 mod presses;
 mod prompts;
 mod telegram_side;
@@ -151,7 +153,7 @@ pub struct Session {
     tickets: u64,
     board: Board,
     /// Calls that the board gave out.
-    told: BTreeMap<Ticket, board::PostingId>,
+    told: BTreeMap<Ticket, board::CallId>,
     answers: VecDeque<(PressId, String, bool)>,
     answering: BTreeSet<Ticket>,
     requests: VecDeque<(Ticket, Request)>,
@@ -194,6 +196,15 @@ struct Open {
     ask: v1::Ask,
     /// When this run heard of it first.
     since: Duration,
+    /// For how long it was open then: a restart does not begin the waits anew.
+    before: Duration,
+}
+
+impl Open {
+    /// For how long it has been open.
+    fn waited(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.since) + self.before
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -240,7 +251,10 @@ impl Session {
             Input::Told(ticket, told) => self.was_told(ticket, told),
             Input::Answered(ticket, reply) => self.answered(ticket, reply),
             Input::Polled(polled) => self.polled(polled),
-            Input::Named(name) => self.name = Some(name),
+            Input::Named(name) => {
+                self.side.was_reached = true;
+                self.name = Some(name);
+            }
         }
     }
 
@@ -260,9 +274,9 @@ impl Session {
         }
         self.prompts_are_due();
         self.notes_are_due();
-        if let Some((posting, call)) = self.board.next(now.monotonic) {
+        if let Some((id, call)) = self.board.next(now.monotonic) {
             let ticket = self.ticket();
-            self.told.insert(ticket, posting);
+            self.told.insert(ticket, id);
             return Some(Output::Telegram(ticket, call));
         }
         std::mem::take(&mut self.is_unkept).then(|| Output::Keep(self.kept()))

@@ -447,6 +447,8 @@ pub(crate) mod answer {
     pub(crate) const NOT_LISTED: &str = "Nothing was changed: you are not one of those who may answer here.";
     pub(crate) const OLD_MESSAGE: &str =
         "Nothing was changed: this message is old, or a copy. /pending shows what is open now.";
+    pub(crate) const CHANGED: &str =
+        "Nothing was changed: the message changed just before you pressed. Read it again, then answer.";
     pub(crate) const SERVER_AWAY: &str =
         "Nothing was changed: the server is away. Press again when it is back, or use: nightlatch approvals";
     pub(crate) const NO_ANSWER: &str =

@@ -49,7 +49,6 @@ pub struct PutAside {
 enum Why {
     Damaged(Damage),
     Unreadable(io::Error),
-    OtherInstallation,
 }
 
 /// The steps of a save, in their order.
@@ -92,11 +91,6 @@ impl Store {
         };
         let put_aside = store.put_aside(why);
         Ok((store, Kept::default(), Some(put_aside)))
-    }
-
-    /// Puts aside what is kept, because it is of another installation than the server's.
-    pub fn put_aside_as_foreign(&self) -> PutAside {
-        self.put_aside(Why::OtherInstallation)
     }
 
     /// Keeps `kept` in the place of what was kept before. When it returns, that is on the disk, so it takes as long as the
@@ -153,7 +147,6 @@ impl fmt::Display for PutAside {
         match &self.why {
             Why::Damaged(damage) => write!(f, "{FILE} is damaged: {damage}")?,
             Why::Unreadable(error) => write!(f, "{FILE} cannot be read: {error}")?,
-            Why::OtherInstallation => write!(f, "{FILE} is of another installation than the server's")?,
         }
         match &self.moved {
             Ok(()) => write!(f, "; it is {DAMAGED} now"),
@@ -238,17 +231,6 @@ mod tests {
             drop(store);
             assert_eq!(open(&directory).1, kept("anew"));
         }
-    }
-
-    #[test]
-    fn the_file_of_another_installation_is_put_aside() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let (store, _, _) = open(&directory);
-        store.save(&kept("other")).expect("saved");
-        assert!(store.put_aside_as_foreign().to_string().starts_with("prompts.json is of another installation"));
-        drop(store);
-        assert_eq!(open(&directory).1, Kept::default());
-        assert!(directory.path().join(DAMAGED).exists());
     }
 
     #[test]

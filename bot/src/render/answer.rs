@@ -25,6 +25,8 @@ pub enum Answer<'a> {
     NotListed,
     /// The message does not, or no longer, show an open prompt; or it is a copy of one.
     OldMessage,
+    /// The button is one of before the ask got worse.
+    Changed,
     /// The server is away: the vote was not sent.
     ServerAway,
     /// The vote was sent, and nothing came back in time.
@@ -52,6 +54,7 @@ pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
         Answer::Unknown => (texts::UNKNOWN.to_owned(), true),
         Answer::NotListed => (texts::NOT_LISTED.to_owned(), true),
         Answer::OldMessage => (texts::OLD_MESSAGE.to_owned(), true),
+        Answer::Changed => (texts::CHANGED.to_owned(), true),
         Answer::ServerAway => (texts::SERVER_AWAY.to_owned(), true),
         Answer::NoAnswer => (texts::NO_ANSWER.to_owned(), true),
         Answer::Refused(reason) => (texts::refused(&Foreign::full(reason)), true),

@@ -52,6 +52,18 @@ pub(super) fn alarms(ask: &v1::Ask) -> Vec<Alarm> {
     alarms
 }
 
+/// Whether `now` asks another question than `before`, or one with a reason more to say no: then a yes to `before` is none
+/// to `now`. Of an ask that is not whole nothing but what is kept is looked at.
+#[must_use]
+pub fn asks_more(before: &v1::Ask, is_whole: bool, now: &v1::Ask) -> bool {
+    let known = if is_whole { alarms(before) } else { vec![] };
+    before.code != now.code
+        || before.node != now.node
+        || is_seal(before.operation) != is_seal(now.operation)
+        || (is_whole && before.tls && !now.tls)
+        || alarms(now).iter().any(|alarm| !known.contains(alarm))
+}
+
 /// Whether it is a seal; an operation that this version does not know is the wider one.
 pub(super) fn is_seal(operation: i32) -> bool {
     v1::Operation::try_from(operation) == Ok(v1::Operation::Seal)

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::lane::{Bucket, Lane};
+use super::posting::Posting;
+pub(super) use super::posting::{How, PostingId, Rank};
 use crate::message::{Call, ChatId, Failure, Message, MessageId, Told};
 
 /// Most messages that are looked after at once. Past it the least urgent ones are given up.
@@ -17,7 +19,7 @@ const EDIT_EVERY: Duration = Duration::from_secs(4);
 /// How long something that can wait is tried to be told. Who reads "a call was refused" a day later learns nothing.
 const STALE_AFTER: Duration = Duration::from_secs(3600);
 /// Calls at once, over all chats.
-const MAX_IN_FLIGHT: usize = 8;
+const MAX_UNDER_WAY: usize = 8;
 /// Messages per second over all chats: 30 are what Telegram's FAQ allows.
 const OVERALL: (u32, Duration) = (25, Duration::from_millis(40));
 /// First and longest wait after a call that did not reach Telegram.
@@ -25,62 +27,17 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// A message that fails so often in a way that has no name is given up.
 const MAX_REFUSALS: u32 = 3;
 
-/// Names one message of the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct PostingId(u64);
-
-/// How much a message can wait. Earlier ones go first.
+/// Names one call of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// Somebody is asked.
-    Ask,
-    /// What was decided, or that nothing can be.
-    Outcome,
-    /// The answer to a command, the second call for an ask.
-    Reply,
-    /// Votes, attempts, releases.
-    Progress,
-    /// What is told and asks for nothing.
-    Notice,
-}
+pub(super) struct CallId(u64);
 
-/// How a message is sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
-    pub(super) rank: Rank,
-    /// Whether the phone stays silent.
-    pub(super) silent: bool,
-    /// The message it belongs to.
-    pub(super) reply_to: Option<PostingId>,
-}
-
+/// A call that has not ended. It ends whatever becomes of its message meanwhile.
 #[derive(Debug)]
-struct Posting {
+struct UnderWay {
+    posting: PostingId,
+    /// Where it goes, whatever id the group has now.
     chat: ChatId,
-    how: How,
-    /// How urgent it is to edit it, once it was sent.
-    edit: Rank,
-    wanted: Message,
-    /// Where it is, once it was sent.
-    id: Option<MessageId>,
-    /// What it says there, as far as known.
-    shown: Option<Message>,
-    since: Duration,
-    /// Whether it may change later, and so is kept after it was sent.
-    changes: bool,
-    not_before: Duration,
-    refusals: u32,
-    in_flight: Option<Message>,
-}
-
-impl Posting {
-    fn rank(&self) -> Rank {
-        if self.id.is_some() { self.edit } else { self.how.rank }
-    }
-
-    fn is_done(&self) -> bool {
-        self.id.is_some() && self.shown.as_ref() == Some(&self.wanted)
-    }
+    said: Message,
 }
 
 /// What a call that ended means for the session.
@@ -90,7 +47,7 @@ pub(super) enum Happened {
     Nothing,
     /// A message was sent, or edited.
     Shown(PostingId),
-    /// A message cannot be edited any more, or was removed by somebody.
+    /// A message cannot be edited any more, was removed by somebody, or is refused again and again.
     Gone(PostingId),
     /// This chat cannot be written to.
     Closed(ChatId, String),
@@ -104,6 +61,7 @@ pub(super) enum Happened {
 #[derive(Debug)]
 pub(super) struct Board {
     postings: BTreeMap<PostingId, Posting>,
+    under_way: BTreeMap<CallId, UnderWay>,
     lanes: HashMap<ChatId, Lane>,
     overall: Bucket,
     /// Nothing reaches Telegram: until then nothing is tried.
@@ -116,6 +74,7 @@ impl Board {
     pub(super) fn new() -> Self {
         Self {
             postings: BTreeMap::new(),
+            under_way: BTreeMap::new(),
             lanes: HashMap::new(),
             overall: Bucket::new(OVERALL.0, OVERALL.1),
             away_until: Duration::ZERO,
@@ -149,22 +108,10 @@ impl Board {
         if self.postings.len() >= MAX_POSTINGS {
             self.make_room();
         }
+        self.lanes.retain(|_, lane| !lane.is_long_idle(now));
         self.next += 1;
         let name = PostingId(self.next);
-        let posting = Posting {
-            chat,
-            how,
-            edit: Rank::Progress,
-            wanted,
-            id: None,
-            shown: None,
-            since: now,
-            changes,
-            not_before: now,
-            refusals: 0,
-            in_flight: None,
-        };
-        self.postings.insert(name, posting);
+        self.postings.insert(name, Posting::new(now, chat, wanted, how, changes));
         name
     }
 
@@ -189,6 +136,11 @@ impl Board {
         }
     }
 
+    /// Whether the message is looked after.
+    pub(super) fn knows(&self, name: PostingId) -> bool {
+        self.postings.contains_key(&name)
+    }
+
     /// Looks after it no longer. What was not sent never will be.
     pub(super) fn forget(&mut self, name: PostingId) {
         self.postings.remove(&name);
@@ -196,11 +148,10 @@ impl Board {
 
     /// It will not change again: it is forgotten once it says what it should.
     pub(super) fn leave(&mut self, name: PostingId) {
-        if let Some(posting) = self.postings.get_mut(&name) {
+        if self.is_settled(name) {
+            self.postings.remove(&name);
+        } else if let Some(posting) = self.postings.get_mut(&name) {
             posting.changes = false;
-            if posting.is_done() {
-                self.postings.remove(&name);
-            }
         }
     }
 
@@ -210,14 +161,38 @@ impl Board {
         Some((posting.chat, posting.id?))
     }
 
+    /// Somebody pressed a button of this message there. Telegram tells the place of a message once, and that answer may
+    /// be late or lost.
+    pub(super) fn found(&mut self, name: PostingId, chat: ChatId, id: MessageId) -> bool {
+        let is_it = |posting: &&mut Posting| posting.id.is_none() && posting.is_tried && posting.chat == chat;
+        let Some(posting) = self.postings.get_mut(&name).filter(is_it) else { return false };
+        posting.id = Some(id);
+        posting.shown = posting.said.take();
+        true
+    }
+
+    /// Whether a message that is looked after is there.
+    pub(super) fn is_at(&self, chat: ChatId, id: MessageId) -> bool {
+        self.postings.values().any(|posting| posting.chat == chat && posting.id == Some(id))
+    }
+
     /// Whether the message says what it should, as far as anybody can bring that about.
     pub(super) fn is_settled(&self, name: PostingId) -> bool {
-        self.postings.get(&name).is_none_or(Posting::is_done)
+        self.postings.get(&name).is_none_or(|posting| posting.is_done() && !self.is_under_way(name, posting))
     }
 
     /// Whether the message was sent, or may have been.
     pub(super) fn may_be_seen(&self, name: PostingId) -> bool {
-        self.postings.get(&name).is_some_and(|posting| posting.id.is_some() || posting.in_flight.is_some())
+        self.postings.get(&name).is_some_and(|posting| posting.id.is_some() || self.is_under_way(name, posting))
+    }
+
+    fn is_under_way(&self, name: PostingId, posting: &Posting) -> bool {
+        self.under_way.values().any(|call| call.posting == name && call.chat == posting.chat)
+    }
+
+    /// The messages that are not as they should be, and have no call under way.
+    fn waiting(&self) -> impl Iterator<Item = (&PostingId, &Posting)> {
+        self.postings.iter().filter(|(name, posting)| !posting.is_done() && !self.is_under_way(**name, posting))
     }
 
     /// Whether the chat could not be written to when it was tried last.
@@ -234,114 +209,140 @@ impl Board {
     /// Somebody wrote or pressed in this chat: it can be written to.
     pub(super) fn heard(&mut self, chat: ChatId) {
         if let Some(lane) = self.lanes.get_mut(&chat).filter(|lane| lane.is_closed()) {
-            *lane = Lane::new(chat);
+            lane.heard();
         }
     }
 
-    /// A group has a new id. Its messages stay behind and cannot be edited: those that still matter are sent again.
+    /// A group has a new id. Its messages stay behind and cannot be edited, so they are looked after no longer; what was not
+    /// sent yet goes to the new one.
     pub(super) fn migrate(&mut self, from: ChatId, to: ChatId) {
+        self.postings.retain(|_, posting| posting.chat != from || posting.id.is_none());
         for posting in self.postings.values_mut().filter(|posting| posting.chat == from) {
             posting.chat = to;
-            posting.id = None;
-            posting.shown = None;
-            posting.in_flight = None;
+            posting.is_tried = false;
             posting.not_before = Duration::ZERO;
+            posting.refusals = 0;
         }
         self.lanes.remove(&from);
     }
 
+    #[cfg(test)]
+    pub(super) fn chats(&self) -> usize {
+        self.lanes.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> usize {
+        self.postings.len()
+    }
+
     /// The call that is due, if one is.
-    pub(super) fn next(&mut self, now: Duration) -> Option<(PostingId, Call)> {
-        self.postings.retain(|_, posting| {
-            let is_stale = posting.how.rank == Rank::Notice && now.saturating_sub(posting.since) > STALE_AFTER;
-            posting.in_flight.is_some() || posting.id.is_some() || !is_stale
-        });
-        let in_flight = self.postings.values().filter(|posting| posting.in_flight.is_some()).count();
-        if now < self.away_until || in_flight >= MAX_IN_FLIGHT || self.overall.wait(now) > Duration::ZERO {
+    pub(super) fn next(&mut self, now: Duration) -> Option<(CallId, Call)> {
+        let is_stale = |posting: &Posting| {
+            let is_old = now.saturating_sub(posting.since) > STALE_AFTER;
+            is_old && posting.how.rank == Rank::Notice && posting.id.is_none()
+        };
+        let stale: Vec<_> = self.waiting().filter(|(_, posting)| is_stale(posting)).map(|(name, _)| *name).collect();
+        for name in stale {
+            self.postings.remove(&name);
+        }
+        if now < self.away_until || self.under_way.len() >= MAX_UNDER_WAY || self.overall.wait(now) > Duration::ZERO {
             return None;
         }
-        let lanes = &mut self.lanes;
-        let (name, _) = self
-            .postings
-            .iter()
-            .filter(|(_, posting)| posting.in_flight.is_none() && !posting.is_done() && posting.not_before <= now)
-            .filter(|(_, posting)| lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat)).is_free(now))
-            .min_by_key(|(name, posting)| (posting.rank(), **name))?;
-        let name = *name;
+        let is_free = |chat| self.lanes.get(&chat).is_none_or(|lane| lane.is_free(now));
+        let due = self.waiting().filter(|(_, posting)| posting.not_before <= now && is_free(posting.chat));
+        let name = due.min_by_key(|(name, posting)| (posting.rank(), **name)).map(|(name, _)| *name)?;
         let reply_to = self.postings.get(&name)?.how.reply_to.and_then(|name| self.place(name)).map(|(_, id)| id);
         let posting = self.postings.get_mut(&name)?;
         self.overall.take(now);
         self.lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat)).take(now);
-        posting.in_flight = Some(posting.wanted.clone());
         let (chat, message) = (posting.chat, posting.wanted.clone());
+        posting.says(&message);
+        self.next += 1;
+        let id = CallId(self.next);
+        self.under_way.insert(id, UnderWay { posting: name, chat, said: message.clone() });
         let call = match posting.id {
             Some(id) => Call::Edit { chat, id, message },
             None => Call::Send { chat, message, silent: posting.how.silent, reply_to },
         };
-        Some((name, call))
+        Some((id, call))
     }
 
-    /// When something will be due that is not now.
+    /// When something will be due that is not now. `None` while as many calls are under way as may be: what ends that is
+    /// no time.
     pub(super) fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let waiting = self.postings.values().filter(|posting| posting.in_flight.is_none() && !posting.is_done());
+        if self.under_way.len() >= MAX_UNDER_WAY {
+            return None;
+        }
         let lane = |posting: &Posting| self.lanes.get(&posting.chat).map_or(Some(now), |lane| lane.free_at(now));
-        let due = waiting.filter_map(|posting| Some(posting.not_before.max(lane(posting)?))).min()?;
+        let due = self.waiting().filter_map(|(_, posting)| Some(posting.not_before.max(lane(posting)?))).min()?;
         Some(due.max(self.away_until).max(now + self.overall.wait(now)))
     }
 
     /// A call that [`Self::next`] gave ended like this. `jitter` is 0 to 255, for how long is waited before the next try.
-    pub(super) fn told(&mut self, now: Duration, name: PostingId, told: Told, jitter: u8) -> Happened {
-        let Some(posting) = self.postings.get_mut(&name) else { return Happened::Nothing };
-        let Some(said) = posting.in_flight.take() else { return Happened::Nothing };
-        let lane = self.lanes.entry(posting.chat).or_insert_with(|| Lane::new(posting.chat));
-        lane.done();
-        match told {
-            Ok(id) => {
-                lane.opened();
-                self.away_until = Duration::ZERO;
-                self.retry = RETRY.0;
-                self.shown(now, name, said, id)
+    pub(super) fn told(&mut self, now: Duration, call: CallId, told: Told, jitter: u8) -> Happened {
+        let Some(UnderWay { posting: name, chat, said }) = self.under_way.remove(&call) else {
+            return Happened::Nothing;
+        };
+        if let Some(lane) = self.lanes.get_mut(&chat) {
+            lane.done();
+            match &told {
+                Ok(_) => lane.opened(),
+                Err(Failure::Wait(wait)) => lane.wait_until(now + *wait),
+                Err(Failure::ChatClosed(_)) => lane.closed(now),
+                Err(_) => {}
             }
-            Err(Failure::Wait(wait)) => {
-                lane.wait_until(now + wait);
-                Happened::Nothing
-            }
-            Err(Failure::Away(_) | Failure::Conflict) => {
-                self.backs_off(now, jitter);
-                Happened::Nothing
-            }
+        }
+        match &told {
+            Ok(_) => self.reached(),
+            Err(Failure::Away(_) | Failure::Conflict) => self.backs_off(now, jitter),
             Err(Failure::Token) => {
                 self.retry = RETRY.1;
                 self.backs_off(now, jitter);
-                Happened::Token
             }
+            Err(_) => {}
+        }
+        // What was said in the group that it was says nothing of the one that it is.
+        let Some(posting) = self.postings.get_mut(&name).filter(|posting| posting.chat == chat) else {
+            return Happened::Nothing;
+        };
+        match told {
+            Ok(id) => self.shown(now, name, said, id),
+            Err(Failure::Wait(_) | Failure::Away(_) | Failure::Conflict) => Happened::Nothing,
+            Err(Failure::Token) => Happened::Token,
             Err(Failure::ChatClosed(why)) => {
-                lane.closed(now);
-                let chat = posting.chat;
                 if posting.how.rank >= Rank::Reply {
                     self.postings.remove(&name);
                 }
                 Happened::Closed(chat, why)
             }
-            Err(Failure::Migrated(to)) => Happened::Migrated(posting.chat, to),
             Err(Failure::Gone(_)) => {
                 self.postings.remove(&name);
                 Happened::Gone(name)
             }
-            Err(Failure::Refused(why)) => {
-                tracing::warn!(chat = posting.chat.0, %why, "message refused");
+            Err(failure @ (Failure::Migrated(_) | Failure::Refused(_))) => {
                 posting.refusals += 1;
                 posting.not_before = now + EDIT_EVERY;
-                if posting.refusals >= MAX_REFUSALS {
+                let is_given_up = posting.refusals >= MAX_REFUSALS;
+                tracing::warn!(chat = chat.0, %failure, is_given_up, "message refused");
+                if is_given_up {
                     self.postings.remove(&name);
                 }
-                Happened::Nothing
+                match failure {
+                    Failure::Migrated(to) => Happened::Migrated(chat, to),
+                    _ if is_given_up => Happened::Gone(name),
+                    _ => Happened::Nothing,
+                }
             }
         }
     }
 
     fn shown(&mut self, now: Duration, name: PostingId, said: Message, id: Option<MessageId>) -> Happened {
         let Some(posting) = self.postings.get_mut(&name) else { return Happened::Nothing };
+        // It was found meanwhile, and this is another copy of it.
+        if posting.id.is_some_and(|known| id.is_some_and(|id| id != known)) {
+            return Happened::Nothing;
+        }
         posting.id = posting.id.or(id);
         posting.shown = Some(said);
         posting.not_before = if posting.edit < Rank::Progress && !posting.is_done() { now } else { now + EDIT_EVERY };

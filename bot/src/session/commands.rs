@@ -76,7 +76,8 @@ fn parse(text: &str, own_name: Option<&str>) -> Option<Command> {
 fn block(words: &[&str]) -> Command {
     let seconds = |word: &&str| {
         let duration = humantime::parse_duration(word).ok()?;
-        u32::try_from(duration.as_secs()).ok()
+        // A bare 0 reads as a time, but is the end of a name.
+        u32::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0)
     };
     match words.split_last() {
         Some((last, node)) if !node.is_empty() && seconds(last).is_some() => {
@@ -282,6 +283,7 @@ mod tests {
         assert_eq!(parse("/block cp-1 2h", None), block("cp-1", Some(7200)));
         assert_eq!(parse("/block rack 2 30m", None), block("rack 2", Some(1800)));
         assert_eq!(parse("/block rack 2", None), block("rack 2", None));
+        assert_eq!(parse("/block rack 0", None), block("rack 0", None));
         assert_eq!(parse("/block 2h", None), block("2h", None));
         assert_eq!(parse("/block", None), Some(Command::Incomplete));
         assert_eq!(parse("/unblock rack 2", None), Some(Command::Unblock { node: "rack 2".to_owned() }));

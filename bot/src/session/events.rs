@@ -1,5 +1,7 @@
 //! What the server tells: docs/spec/approval-protocol.md, "Subscribe".
 
+use std::time::Duration;
+
 use nightlatch_approval_api::v1::event::Event;
 use nightlatch_approval_api::{Update, v1};
 
@@ -38,9 +40,11 @@ impl Session {
         self.server.closed = snapshot.closed.into_iter().rev().take(HISTORY).rev().collect();
         let before = std::mem::take(&mut self.server.asks);
         for ask in snapshot.asks {
-            let since = before.get(&ask.id).map_or(now, |open| open.since);
+            let age = u64::try_from(self.now.unix_ms.saturating_sub(ask.opened_at_ms)).unwrap_or(0);
+            let known = before.get(&ask.id).map(|open| (open.since, open.before));
+            let (since, before) = known.unwrap_or((now, Duration::from_millis(age)));
             self.ask_changed(&ask);
-            self.server.asks.insert(ask.id.clone(), Open { ask, since });
+            self.server.asks.insert(ask.id.clone(), Open { ask, since, before });
         }
         let open = &self.server.asks;
         let gone = self.prompts.find(|prompt| prompt.standing == Standing::Open && !open.contains_key(&prompt.ask.id));
@@ -80,8 +84,9 @@ impl Session {
             Event::Snapshot(snapshot) => self.connected(snapshot),
             Event::Opened(ask) => {
                 self.ask_changed(&ask);
-                let since = self.server.asks.get(&ask.id).map_or(now, |open| open.since);
-                self.server.asks.insert(ask.id.clone(), Open { ask, since });
+                let known = self.server.asks.get(&ask.id).map(|open| (open.since, open.before));
+                let (since, before) = known.unwrap_or((now, Duration::ZERO));
+                self.server.asks.insert(ask.id.clone(), Open { ask, since, before });
             }
             Event::Changed(ask) => {
                 if let Some(open) = self.server.asks.get_mut(&ask.id) {

@@ -10,6 +10,8 @@ const PRIVATE: (u32, Duration) = (5, Duration::from_secs(1));
 const GROUP: (u32, Duration) = (10, Duration::from_secs(3));
 /// First and longest wait before a chat that could not be written to is tried again.
 const CLOSED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
+/// How long after it was used last a chat is forgotten: more than the longest wait.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Permits that come back with time.
 #[derive(Debug)]
@@ -84,6 +86,17 @@ impl Lane {
 
     pub(super) const fn opened(&mut self) {
         self.closed = None;
+    }
+
+    /// It can be written to after all.
+    pub(super) const fn heard(&mut self) {
+        self.closed = None;
+        self.not_before = Duration::ZERO;
+    }
+
+    /// Whether nothing was sent there for so long that it need not be known.
+    pub(super) fn is_long_idle(&self, now: Duration) -> bool {
+        !self.is_busy && self.not_before.max(self.bucket.full_at) + FORGOTTEN_AFTER < now
     }
 
     pub(super) const fn is_closed(&self) -> bool {

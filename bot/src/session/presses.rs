@@ -42,9 +42,22 @@ enum Void {
     /// It is not on a button of ours, or on one that was forgotten.
     Unknown,
     /// It is not on the message that carries this ask now.
-    ElsewhereThanItsPrompt,
+    ElsewhereThanItsPrompt(Nonce),
+    /// What it is on got worse since that button was shown.
+    Changed,
     /// This chat is none of the configuration, or this person none of its people.
     Stranger,
+}
+
+impl Void {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "no button of a prompt",
+            Self::ElsewhereThanItsPrompt(_) => "not on the message that shows the prompt",
+            Self::Changed => "the prompt got worse since that button was shown",
+            Self::Stranger => "not listed here",
+        }
+    }
 }
 
 impl Session {
@@ -56,27 +69,33 @@ impl Session {
         data: Option<&str>,
     ) {
         match self.counts(from, on, data) {
-            Ok(press) => self.vote(id, from, press),
+            Ok((nonce, choice)) => self.vote(id, from, nonce, choice),
+            // Whoever presses without end takes no answer away from others, and does not fill the journal.
+            Err(Void::Stranger) if !self.is_stranger_answered() => {}
             Err(void) => {
                 let chat = on.map(|(chat, ..)| chat.0);
-                tracing::warn!(user = from.0, chat, reason = ?void, "press refused");
+                tracing::warn!(user = from.0, chat, reason = void.name(), "press refused");
                 let answer = match void {
-                    Void::Unknown | Void::ElsewhereThanItsPrompt => Answer::OldMessage,
+                    Void::Unknown | Void::ElsewhereThanItsPrompt(_) => Answer::OldMessage,
+                    Void::Changed => Answer::Changed,
                     Void::Stranger => Answer::NotListed,
                 };
                 self.say(id, &answer);
+                if let (Void::ElsewhereThanItsPrompt(nonce), Some((chat, _, message))) = (void, on) {
+                    self.strip_copy(nonce, chat, message);
+                }
             }
         }
     }
 
-    /// The four conditions of the specification, but for whether the ask is open. Who presses is checked first: a stranger
-    /// learns nothing about prompts.
+    /// The conditions of the specification, but for whether the ask is open. Who presses is checked first: a stranger
+    /// learns nothing about prompts, and teaches nothing.
     fn counts(
-        &self,
+        &mut self,
         from: UserId,
         on: Option<(ChatId, ChatKind, MessageId)>,
         data: Option<&str>,
-    ) -> Result<Press, Void> {
+    ) -> Result<(Nonce, Choice), Void> {
         let (chat, kind, message) = on.ok_or(Void::Stranger)?;
         let listed = self.chat(chat).filter(|listed| listed.people.contains(&from)).ok_or(Void::Stranger)?;
         let is_right_kind = match kind {
@@ -88,18 +107,23 @@ impl Session {
             return Err(Void::Stranger);
         }
         let press = data.and_then(Press::parse).ok_or(Void::Unknown)?;
-        let prompt = self.prompts.get(&press.nonce).ok_or(Void::Unknown)?;
+        let name = self.prompts.of_button(&press.nonce).ok_or(Void::Unknown)?;
+        let prompt = self.prompts.get(&name).ok_or(Void::Unknown)?;
+        self.is_unkept |= self.board.found(prompt.posting, chat, message);
         if self.board.place(prompt.posting) != Some((chat, message)) {
-            return Err(Void::ElsewhereThanItsPrompt);
+            return Err(Void::ElsewhereThanItsPrompt(name));
         }
-        Ok(press)
+        if prompt.buttons != press.nonce {
+            return Err(Void::Changed);
+        }
+        Ok((name, press.choice))
     }
 
-    fn vote(&mut self, id: PressId, from: UserId, press: Press) {
-        let Some(prompt) = self.prompts.get(&press.nonce) else { return };
+    fn vote(&mut self, id: PressId, from: UserId, nonce: Nonce, choice: Choice) {
+        let Some(prompt) = self.prompts.get(&nonce) else { return };
         let standing = prompt.standing.clone();
         match &standing {
-            Standing::Closed(closed) => return self.say(id, &Answer::Closed(press.choice, closed)),
+            Standing::Closed(closed) => return self.say(id, &Answer::Closed(choice, closed)),
             Standing::AskedAgain => return self.say(id, &Answer::OldMessage),
             Standing::Forgotten => return self.say(id, &Answer::Unknown),
             // Too many at once is answered as what it is for whoever pressed: nothing was changed.
@@ -108,13 +132,13 @@ impl Session {
             }
             Standing::Open => {}
         }
-        let (verdict, for_seconds) = match press.choice {
+        let (verdict, for_seconds) = match choice {
             Choice::Approve => (v1::Verdict::Approve, None),
             Choice::ApproveLonger => (v1::Verdict::Approve, Some(LONGER)),
             Choice::Deny => (v1::Verdict::Deny, None),
             Choice::Block => (v1::Verdict::Block, Some(BLOCK)),
         };
-        tracing::info!(user = from.0, chat = prompt.chat.0, code = %prompt.ask.code, choice = ?press.choice, "pressed");
+        tracing::info!(user = from.0, chat = prompt.chat.0, code = %prompt.ask.code, ?choice, "pressed");
         let request = v1::VoteRequest {
             ask_id: prompt.ask.id.clone(),
             verdict: verdict.into(),
@@ -122,7 +146,7 @@ impl Session {
             for_seconds,
         };
         let ticket = self.request(Request::Vote(request));
-        let (nonce, choice, since) = (press.nonce, press.choice, self.now.monotonic);
+        let since = self.now.monotonic;
         self.presses.votes.insert(ticket, Vote { nonce, from, choice, press: Some(id), since });
     }
 
@@ -147,10 +171,10 @@ impl Session {
 
     /// The answer has the ask as it is now: the prompt shows that without waiting for the event.
     fn voted(&mut self, vote: &Vote, response: &v1::VoteResponse) {
-        if let Some(ask) = &response.ask {
-            if let Some(open) = self.server.asks.get_mut(&ask.id) {
-                open.ask = ask.clone();
-            }
+        if let Some(ask) = &response.ask
+            && let Some(open) = self.server.asks.get_mut(&ask.id).filter(|open| !is_older(ask, &open.ask))
+        {
+            open.ask = ask.clone();
             self.ask_changed(ask);
         }
         if let Some(closed) = &response.closed {
@@ -164,8 +188,11 @@ impl Session {
                 prompt.approved.insert(vote.from);
             }
             if result == v1::VoteResult::Unknown {
-                self.server.asks.remove(&prompt.ask.id);
-                self.stands(vote.nonce, Standing::Forgotten);
+                let id = prompt.ask.id.clone();
+                self.server.asks.remove(&id);
+                for nonce in self.prompts.find(|prompt| prompt.ask.id == id && prompt.standing == Standing::Open) {
+                    self.stands(nonce, Standing::Forgotten);
+                }
             }
         }
     }
@@ -189,6 +216,13 @@ impl Session {
     pub(super) fn presses_wake_at(&self) -> Option<Duration> {
         self.presses.votes.values().filter(|vote| vote.press.is_some()).map(|vote| vote.since + PATIENCE).min()
     }
+}
+
+/// Whether an event said more before this answer came: they take different ways.
+fn is_older(answer: &v1::Ask, known: &v1::Ask) -> bool {
+    answer.attempts < known.attempts
+        || answer.voted.len() < known.voted.len()
+        || known.warnings.iter().any(|warning| !answer.warnings.contains(warning))
 }
 
 /// What the server's refusal means for the person who pressed.

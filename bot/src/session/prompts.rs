@@ -7,13 +7,14 @@ use nightlatch_approval_api::v1;
 
 use super::board::{How, PostingId, Rank};
 use super::{Open, Session};
-use crate::kept::{Kept, KeptNode, KeptPrompt, MAX_PROMPTS};
-use crate::message::{ChatId, UserId};
+use crate::message::{ChatId, MessageId, UserId};
 use crate::press::Nonce;
 use crate::render::{self, Releases, Stage};
 
 /// How long a prompt is looked after once it was answered: what is released later is told by a message of its own.
 const LINGER: Duration = Duration::from_secs(3600);
+/// How long it is tried to say that a prompt is over, where Telegram cannot be reached.
+const LAST_WORD: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long the server may be away before the buttons are taken from the prompts. A restart is shorter.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// How long after an ask was forgotten another one for the same is taken for its successor.
@@ -22,16 +23,18 @@ const SUCCEEDS_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// One ask in one chat.
 #[derive(Debug)]
 pub(super) struct Prompt {
+    /// What its buttons carry now: another one than before once the ask got worse than what was shown with that.
+    pub(super) buttons: Nonce,
     pub(super) chat: ChatId,
     pub(super) posting: PostingId,
     pub(super) ask: v1::Ask,
     /// Whether the ask is all that the server told, and not what was kept of it.
-    is_whole: bool,
+    pub(super) is_whole: bool,
     pub(super) standing: Standing,
     /// When the standing became what it is.
     pub(super) since: Duration,
-    releases: Releases,
-    reminder: Reminder,
+    pub(super) releases: Releases,
+    pub(super) reminder: Reminder,
     /// Who approved here.
     pub(super) approved: BTreeSet<UserId>,
 }
@@ -45,17 +48,18 @@ pub(super) enum Standing {
     Forgotten,
 }
 
+/// The second call for a prompt.
 #[derive(Debug, PartialEq, Eq)]
-enum Reminder {
+pub(super) enum Reminder {
     /// Not before this time.
     Due(Duration),
     Sent(PostingId),
     Over,
 }
 
-/// All prompts, by what their buttons carry.
+/// All prompts, by what their buttons carried first.
 #[derive(Debug, Default)]
-pub(super) struct Prompts(BTreeMap<Nonce, Prompt>);
+pub(super) struct Prompts(pub(super) BTreeMap<Nonce, Prompt>);
 
 impl Prompts {
     pub(super) fn get(&self, nonce: &Nonce) -> Option<&Prompt> {
@@ -64,6 +68,12 @@ impl Prompts {
 
     pub(super) fn get_mut(&mut self, nonce: &Nonce) -> Option<&mut Prompt> {
         self.0.get_mut(nonce)
+    }
+
+    /// The prompt whose buttons carry this now, or did first.
+    pub(super) fn of_button(&self, nonce: &Nonce) -> Option<Nonce> {
+        let by_its_first = self.0.contains_key(nonce).then_some(*nonce);
+        by_its_first.or_else(|| self.find(|prompt| prompt.buttons == *nonce).first().copied())
     }
 
     /// The nonces of the prompts that `is_meant`.
@@ -110,6 +120,7 @@ impl Session {
         let posting = self.board.post(now, chat, message, How { rank: Rank::Ask, silent: false, reply_to: None });
         let reminder = Reminder::Due(now + self.settings.remind_after);
         let prompt = Prompt {
+            buttons: nonce,
             chat,
             posting,
             ask: ask.clone(),
@@ -123,75 +134,18 @@ impl Session {
         self.prompts.0.insert(nonce, prompt);
     }
 
-    /// Looks after the messages of an earlier run.
-    pub(super) fn adopt(&mut self, kept: Vec<KeptPrompt>) {
-        let now = self.now.monotonic;
-        for kept in kept {
-            let KeptNode { uuid, name, cluster } = kept.node;
-            let operation = if kept.seal { v1::Operation::Seal } else { v1::Operation::Unseal };
-            let ask = v1::Ask {
-                id: kept.ask.to_vec(),
-                code: kept.code,
-                operation: operation.into(),
-                node: Some(v1::Node { uuid, name, cluster }),
-                address: kept.address,
-                opened_at_ms: kept.opened_at_ms,
-                ..v1::Ask::default()
-            };
-            // Nothing is edited before the server said what became of it.
-            let posting = self.board.adopt(now, kept.chat, kept.message);
-            let prompt = Prompt {
-                chat: kept.chat,
-                posting,
-                ask,
-                is_whole: false,
-                standing: Standing::Open,
-                since: now,
-                releases: Releases::default(),
-                reminder: Reminder::Due(now + self.settings.remind_after),
-                approved: BTreeSet::new(),
-            };
-            self.prompts.0.insert(kept.nonce, prompt);
-            if self.chat(kept.chat).is_none() {
-                self.stands(kept.nonce, Standing::Forgotten);
-            }
-        }
-    }
-
-    /// What the next run needs to know.
-    pub(super) fn kept(&self) -> Kept {
-        let mut prompts: Vec<KeptPrompt> =
-            self.prompts.0.iter().filter_map(|(nonce, prompt)| self.keep(*nonce, prompt)).collect();
-        prompts.sort_by_key(|prompt| prompt.opened_at_ms);
-        prompts.drain(..prompts.len().saturating_sub(MAX_PROMPTS));
-        Kept { installation: self.installation.clone(), migrated: self.migrated.clone(), prompts }
-    }
-
-    fn keep(&self, nonce: Nonce, prompt: &Prompt) -> Option<KeptPrompt> {
-        // What is over is kept until it says so.
-        if prompt.standing != Standing::Open && self.board.is_settled(prompt.posting) {
-            return None;
-        }
-        let (chat, message) = self.board.place(prompt.posting)?;
-        let node = prompt.ask.node.clone().unwrap_or_default();
-        Some(KeptPrompt {
-            ask: prompt.ask.id.as_slice().try_into().ok()?,
-            chat,
-            message,
-            nonce,
-            code: prompt.ask.code.clone(),
-            seal: prompt.ask.operation() == v1::Operation::Seal,
-            node: KeptNode { uuid: node.uuid, name: node.name, cluster: node.cluster },
-            address: prompt.ask.address.clone(),
-            opened_at_ms: prompt.ask.opened_at_ms,
-        })
-    }
-
     /// Every prompt of this ask shows what the ask is now.
     pub(super) fn ask_changed(&mut self, ask: &v1::Ask) {
         for nonce in self.prompts.find(|prompt| prompt.ask.id == ask.id && prompt.standing == Standing::Open) {
+            let fresh = self.nonce();
             let Some(prompt) = self.prompts.0.get_mut(&nonce) else { continue };
-            let is_decisive = prompt.ask.voted != ask.voted || prompt.ask.warnings != ask.warnings;
+            let is_worse = render::asks_more(&prompt.ask, prompt.is_whole, ask);
+            let is_decisive = is_worse || prompt.ask.voted != ask.voted || prompt.ask.warnings != ask.warnings;
+            // Who presses what they see must have seen this.
+            if is_worse {
+                prompt.buttons = fresh;
+                self.is_unkept = true;
+            }
             prompt.ask = ask.clone();
             prompt.is_whole = true;
             self.show(nonce, if is_decisive { Rank::Outcome } else { Rank::Progress });
@@ -236,7 +190,12 @@ impl Session {
         let posting = prompt.posting;
         if let Reminder::Sent(reminder) = reminder {
             let message = render::reminder(&prompt.ask, false);
-            self.board.change(reminder, message, Rank::Reply);
+            if self.board.may_be_seen(reminder) {
+                self.board.change(reminder, message, Rank::Reply);
+                self.board.leave(reminder);
+            } else {
+                self.board.forget(reminder);
+            }
         }
         self.is_unkept = true;
         // A question that nobody was asked yet needs no answer.
@@ -256,7 +215,7 @@ impl Session {
             // What was kept says too little to show it as open.
             Standing::Open if !prompt.is_whole => return,
             Standing::Open if is_away => Stage::Unreachable,
-            Standing::Open => Stage::Open(nonce),
+            Standing::Open => Stage::Open(prompt.buttons),
             Standing::Closed(closed) => Stage::Closed(closed),
             Standing::AskedAgain => Stage::AskedAgain,
             Standing::Forgotten => Stage::Forgotten,
@@ -264,6 +223,24 @@ impl Session {
         let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
         let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
         self.board.change(prompt.posting, message, rank);
+    }
+
+    /// This message is a copy of the prompt, sent by a call whose answer was lost: its buttons go.
+    pub(super) fn strip_copy(&mut self, nonce: Nonce, chat: ChatId, id: MessageId) {
+        let Some(prompt) = self.prompts.0.get(&nonce).filter(|prompt| prompt.chat == chat) else { return };
+        if self.board.is_at(chat, id) {
+            return;
+        }
+        let stage = match &prompt.standing {
+            Standing::Closed(closed) => Stage::Closed(closed),
+            Standing::Forgotten => Stage::Forgotten,
+            Standing::Open | Standing::AskedAgain => Stage::AskedAgain,
+        };
+        let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
+        let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
+        let posting = self.board.adopt(self.now.monotonic, chat, id);
+        self.board.change(posting, message, Rank::Outcome);
+        self.board.leave(posting);
     }
 
     /// Every open prompt shows whether it can be answered.
@@ -281,8 +258,11 @@ impl Session {
     /// Asks whose turn has come, reminds who did not answer, and forgets what is long over.
     pub(super) fn prompts_are_due(&mut self) {
         let now = self.now.monotonic;
-        let long_over =
-            |prompt: &Prompt| prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= LINGER;
+        let long_over = |prompt: &Prompt| {
+            let is_said = self.board.is_settled(prompt.posting) || self.board.is_closed(prompt.chat);
+            let linger = if is_said { LINGER } else { LAST_WORD };
+            prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= linger
+        };
         for nonce in self.prompts.find(long_over) {
             if let Some(prompt) = self.prompts.0.remove(&nonce) {
                 self.board.forget(prompt.posting);
@@ -296,6 +276,7 @@ impl Session {
             return;
         }
         self.whose_turn_it_is();
+        self.ask_again_later();
         self.remind();
     }
 
@@ -303,7 +284,8 @@ impl Session {
     fn whose_turn_it_is(&mut self) {
         let now = self.now.monotonic;
         let mut due = vec![];
-        for Open { ask, since } in self.server.asks.values() {
+        for open in self.server.asks.values() {
+            let Open { ask, .. } = open;
             let mut turns: BTreeMap<u8, Vec<ChatId>> = BTreeMap::new();
             for (chat, turn) in self.chats_for(ask.node.as_ref()) {
                 turns.entry(turn).or_default().push(chat);
@@ -311,7 +293,7 @@ impl Session {
             let mut nobody_hears = true;
             for (turn, chats) in turns {
                 let comes_after = self.settings.escalate_after * u32::from(turn.saturating_sub(1));
-                if !nobody_hears && now.saturating_sub(*since) < comes_after {
+                if !nobody_hears && open.waited(now) < comes_after {
                     break;
                 }
                 nobody_hears &= chats.iter().all(|chat| self.board.is_closed(*chat));
@@ -327,6 +309,25 @@ impl Session {
         }
     }
 
+    /// Prompts whose message is gone, or was given up, are asked anew when a reminder would be due. Whoever removed it does
+    /// not get it at once, but nobody is left unasked.
+    fn ask_again_later(&mut self) {
+        let at = self.now.monotonic + self.settings.remind_after;
+        let board = &self.board;
+        let is_lost = |prompt: &Prompt| {
+            prompt.standing == Standing::Open
+                && !matches!(prompt.reminder, Reminder::Due(_))
+                && !board.knows(prompt.posting)
+        };
+        for nonce in self.prompts.find(is_lost) {
+            if let Some(prompt) = self.prompts.0.get_mut(&nonce)
+                && let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at))
+            {
+                self.board.leave(reminder);
+            }
+        }
+    }
+
     /// One reminder for each prompt, unless the one person of the chat has done what they can.
     fn remind(&mut self) {
         let now = self.now.monotonic;
@@ -338,6 +339,11 @@ impl Session {
             let people = self.chat(prompt.chat).map(|chat| chat.people.clone()).unwrap_or_default();
             let (chat, posting) = (prompt.chat, prompt.posting);
             let did_all = people.is_subset(&prompt.approved);
+            if !did_all && !self.board.knows(posting) {
+                let ask = prompt.ask.clone();
+                self.prompt(&ask, chat);
+                continue;
+            }
             // A prompt that nobody saw is no reason to remind anybody.
             if !did_all && self.board.place(posting).is_none() {
                 if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
@@ -367,8 +373,10 @@ impl Session {
         });
         let turns = self.server.asks.values().flat_map(|open| {
             let last = self.settings.chats.iter().map(|chat| chat.turn).max().unwrap_or(1);
-            let comes_after = |turn: u8| open.since + self.settings.escalate_after * u32::from(turn.saturating_sub(1));
-            (2..=last).map(comes_after).filter(|at| *at > self.now.monotonic)
+            let escalate_after = self.settings.escalate_after;
+            let comes_after =
+                move |turn| open.since + (escalate_after * (u32::from(turn) - 1)).saturating_sub(open.before);
+            (2..=last.max(1)).map(comes_after).filter(|at| *at > self.now.monotonic)
         });
         reminders.chain(turns).min()
     }

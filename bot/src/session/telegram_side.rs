@@ -1,5 +1,6 @@
 //! What Telegram tells, and how it is with Telegram.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::board::{Happened, How, PostingId, Rank};
@@ -27,7 +28,11 @@ pub(super) struct Side {
     /// Since when somebody else reads them.
     pub(super) conflict_since: Option<Duration>,
     warnings: Vec<PostingId>,
+    /// Chats that cannot be written to, as the others were told.
+    closed: BTreeSet<ChatId>,
     strangers: Bucket,
+    /// The same for their presses.
+    pressing: Bucket,
     /// When the conflict was seen last.
     conflict_at: Duration,
 }
@@ -35,7 +40,16 @@ pub(super) struct Side {
 impl Side {
     pub(super) fn new(now: Duration) -> Self {
         let strangers = Bucket::new(STRANGERS.0, STRANGERS.1);
-        Self { failing: None, was_reached: false, conflict_since: None, warnings: vec![], strangers, conflict_at: now }
+        Self {
+            failing: None,
+            was_reached: false,
+            conflict_since: None,
+            warnings: vec![],
+            closed: BTreeSet::new(),
+            strangers,
+            pressing: Bucket::new(STRANGERS.0, STRANGERS.1),
+            conflict_at: now,
+        }
     }
 }
 
@@ -83,17 +97,24 @@ impl Session {
         }
     }
 
+    /// Whether a stranger who pressed a button is told that they are one.
+    pub(super) fn is_stranger_answered(&mut self) -> bool {
+        let now = self.now.monotonic;
+        let is_answered = self.side.pressing.wait(now) == Duration::ZERO;
+        if is_answered {
+            self.side.pressing.take(now);
+        }
+        is_answered
+    }
+
     /// Only Telegram says that a group has another id, and it is believed of groups that are listed.
     fn migrates(&mut self, from: ChatId, to: ChatId) {
-        let Some(listed) = self.chat(from).map(|chat| chat.id).filter(|_| from.0 < 0 && to.0 < 0) else { return };
+        let is_move = from.0 < 0 && to.0 < 0 && from != to;
+        let Some(listed) = self.chat(from).map(|chat| chat.id).filter(|_| is_move) else { return };
         tracing::warn!(from = from.0, to = to.0, "the group has a new id; write it into the configuration");
         self.migrated.insert(listed, to);
         self.board.migrate(from, to);
-        for nonce in self.prompts.find(|prompt| prompt.chat == from) {
-            if let Some(prompt) = self.prompts.get_mut(&nonce) {
-                prompt.chat = to;
-            }
-        }
+        self.prompts_migrate(from, to);
         self.is_unkept = true;
     }
 
@@ -104,22 +125,38 @@ impl Session {
             }
             return;
         }
-        let Some(posting) = self.told.remove(&ticket) else { return };
+        let Some(call) = self.told.remove(&ticket) else { return };
+        self.side.was_reached |= told.is_ok();
         let [jitter, ..] = (self.random)();
-        match self.board.told(self.now.monotonic, posting, told, jitter) {
+        match self.board.told(self.now.monotonic, call, told, jitter) {
             Happened::Nothing | Happened::Token => {}
             // Where a new prompt is, or that an old one is done with.
             Happened::Shown(posting) => self.is_unkept |= self.prompts.of_posting(posting).is_some(),
             Happened::Gone(posting) => {
                 if let Some(nonce) = self.prompts.of_posting(posting) {
-                    tracing::info!(prompt = %self.code_of(&nonce), "the prompt's message was removed; /pending shows it again");
+                    tracing::warn!(prompt = %self.code_of(&nonce), "the prompt's message is gone; it is asked again later");
                     self.is_unkept = true;
                 }
             }
             Happened::Closed(chat, why) => {
                 tracing::warn!(chat = chat.0, %why, "chat closed: nobody is asked there; the next turn is asked at once");
+                self.tell_closed(chat);
             }
             Happened::Migrated(from, to) => self.migrates(from, to),
+        }
+        self.side.closed.retain(|chat| self.board.is_closed(*chat));
+    }
+
+    /// Who is in a closed chat cannot be told; the others are, once.
+    fn tell_closed(&mut self, closed: ChatId) {
+        if self.chat(closed).is_none() || !self.side.closed.insert(closed) {
+            return;
+        }
+        let others: Vec<ChatId> =
+            self.settings.chats.iter().map(|chat| self.id_now(chat)).filter(|chat| *chat != closed).collect();
+        let how = How { rank: Rank::Reply, silent: self.is_quiet(), reply_to: None };
+        for chat in others {
+            self.board.tell(self.now.monotonic, chat, render::chat_closed(closed), how);
         }
     }
 
@@ -131,10 +168,13 @@ impl Session {
         let now = self.now.monotonic;
         match polled {
             Ok(()) => {
-                if let Some((since, _)) = self.side.failing.take() {
+                if let Some((since, failure)) = self.side.failing.take() {
                     let lasted = now.saturating_sub(since);
-                    tracing::info!(for_seconds = lasted.as_secs(), "Telegram is reached again");
-                    self.telegram_is_back(since, lasted);
+                    tracing::info!(for_seconds = lasted.as_secs(), "Telegram's updates are read again");
+                    // Of a second reader there is a warning, and it may be there still.
+                    if failure != Failure::Conflict {
+                        self.telegram_is_back(since, lasted);
+                    }
                 }
                 self.side.was_reached = true;
                 self.board.reached();

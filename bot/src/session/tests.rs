@@ -4,10 +4,14 @@
 mod board;
 mod commands;
 mod life;
+mod moved;
+mod soak;
 mod telling;
 mod trust;
+mod worse;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_approval_api::v1::event::Event;
@@ -106,8 +110,12 @@ struct World {
     kept: Kept,
     /// Calls to this chat end like this.
     failing: HashMap<ChatId, Failure>,
+    /// Whether a message whose sending fails arrives all the same.
+    arrives: bool,
     /// Calls that are not carried out before the test says so.
     holding: Option<Vec<(Ticket, Call)>>,
+    /// Whether an edit may change nothing.
+    may_repeat: bool,
     calls: usize,
     presses: usize,
 }
@@ -120,7 +128,9 @@ impl World {
     /// A run that finds what an earlier one kept.
     fn after(settings: Settings, kept: Kept) -> Self {
         let now = Now { monotonic: seconds(1000), unix_ms: 1_800_000_000_000 };
-        let mut number = 0_u64;
+        // No two runs draw the same.
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let mut number = RUNS.fetch_add(1, Ordering::Relaxed) << 32;
         let random = Box::new(move || {
             number += 1;
             let mut bytes = [0; 16];
@@ -136,7 +146,9 @@ impl World {
             requests: VecDeque::new(),
             kept,
             failing: HashMap::new(),
+            arrives: false,
             holding: None,
+            may_repeat: false,
             calls: 0,
             presses: 0,
         }
@@ -209,6 +221,12 @@ impl World {
             Call::Answer { .. } => None,
         };
         if let Some(failure) = failure {
+            if let Call::Send { chat, message, silent, reply_to } = call
+                && self.arrives
+                && matches!(failure, Failure::Away(_))
+            {
+                self.send(chat, message, silent, reply_to);
+            }
             return Err(failure);
         }
         match call {
@@ -216,21 +234,23 @@ impl World {
                 self.answers.push((press, text));
                 Ok(None)
             }
-            Call::Send { chat, message, silent, reply_to } => {
-                let chat = self.chats.entry(chat).or_default();
-                let id = chat.len() as i32 + 1;
-                chat.insert(id, Shown { message, rang: !silent, reply_to, edits: 0 });
-                Ok(Some(MessageId(id)))
-            }
+            Call::Send { chat, message, silent, reply_to } => Ok(Some(self.send(chat, message, silent, reply_to))),
             Call::Edit { chat, id, message } => {
                 let shown = self.chats.entry(chat).or_default().get_mut(&id.0);
                 let Some(shown) = shown else { return Err(Failure::Gone("not found".to_owned())) };
-                assert_ne!(shown.message, message, "an edit that changes nothing");
+                assert!(self.may_repeat || shown.message != message, "an edit that changes nothing");
                 shown.message = message;
                 shown.edits += 1;
                 Ok(None)
             }
         }
+    }
+
+    fn send(&mut self, chat: ChatId, message: Message, silent: bool, reply_to: Option<MessageId>) -> MessageId {
+        let chat = self.chats.entry(chat).or_default();
+        let id = chat.len() as i32 + 1;
+        chat.insert(id, Shown { message, rang: !silent, reply_to, edits: 0 });
+        MessageId(id)
     }
 
     /// Lets time pass, and has done what falls due meanwhile.

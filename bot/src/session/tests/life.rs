@@ -251,15 +251,35 @@ fn a_prompt_that_somebody_removed_can_be_had_again() {
 }
 
 #[test]
-fn a_message_that_telegram_refuses_is_given_up_and_the_next_one_goes() {
+fn a_message_that_telegram_refuses_stops_no_other_and_is_tried_at_the_pace_of_reminders() {
     let mut world = World::connected(one());
     world.failing.insert(with(ALICE), Failure::Refused("can't parse entities".to_owned()));
     world.open(1);
     world.wait(seconds(60));
     let calls = world.calls;
     world.wait(seconds(600));
-    assert_eq!(world.calls, calls, "it is not tried for ever");
+    assert!(world.calls - calls <= 5 * 3, "{} calls", world.calls - calls);
     world.failing.clear();
     world.open(2);
     assert!(world.has_buttons(with(ALICE), 1));
+    world.wait(seconds(130));
+    assert!(world.has_buttons(with(ALICE), 2), "nobody is asked about the first");
+}
+
+#[test]
+fn a_prompt_that_was_removed_is_asked_again_when_a_reminder_would_be_due() {
+    let mut world = World::connected(one());
+    world.open(1);
+    for round in 2..5 {
+        world.chats.get_mut(&with(ALICE)).expect("a chat").clear();
+        world.event(Event::Changed(v1::Ask { attempts: round, ..ask(1) }));
+        world.wait(seconds(60));
+        assert_eq!(world.count(with(ALICE)), 0, "not at once");
+        world.wait(seconds(70));
+        assert_eq!(world.count(with(ALICE)), 1, "nobody is asked");
+        // The next one is removed after its reminder.
+        world.wait(seconds(130));
+    }
+    world.press(ALICE, with(ALICE), 1, Choice::Approve);
+    assert!(world.vote().is_some());
 }

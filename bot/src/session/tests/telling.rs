@@ -142,7 +142,10 @@ fn the_next_approver_is_asked_at_once_when_the_first_cannot_be_written_to() {
     let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1), chat(with(BOB), &[BOB], 2)]));
     world.failing.insert(with(ALICE), Failure::ChatClosed("bot was blocked by the user".to_owned()));
     world.open(1);
-    assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 1));
+    assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 2), "the ask, and that she cannot be reached");
+    world.wait(seconds(3600));
+    let told: Vec<_> = world.chats[&with(BOB)].values().filter(|shown| shown.message.html.contains("101")).collect();
+    assert_eq!(told.len(), 1, "once, however often it is tried: {told:?}");
     assert!(world.session.status().contains("1 chat cannot be written to"), "{}", world.session.status());
     // When she lets the bot back in, she is asked as well.
     world.failing.clear();
@@ -267,4 +270,31 @@ fn a_denial_that_a_prompt_shows_is_not_told_twice() {
     world.event(Event::Lifted(v1::Lifted { refusal: Some(refusal), by: "bob".to_owned() }));
     world.wait(seconds(10));
     assert_eq!(world.count(with(ALICE)), 3);
+}
+
+#[test]
+fn a_reminder_is_forgotten_once_it_says_that_it_is_over() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    for number in 1..=5 {
+        world.open(number);
+        world.wait(seconds(180));
+        world.event(Event::Closed(closed(number, v1::Outcome::Approved, "bob")));
+        world.wait(seconds(60));
+    }
+    assert_eq!(world.count(with(ALICE)), 10);
+    world.wait(seconds(2 * 3600));
+    world.open(6);
+    assert_eq!(world.session.board.messages(), 1, "what is over is looked after no longer");
+}
+
+#[test]
+fn a_reminder_that_was_not_sent_before_the_answer_never_is() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    world.open(1);
+    world.failing.insert(with(ALICE), Failure::Wait(seconds(300)));
+    world.wait(seconds(180));
+    world.event(Event::Closed(closed(1, v1::Outcome::Approved, "bob")));
+    world.failing.clear();
+    world.wait(seconds(600));
+    assert_eq!(world.count(with(ALICE)), 1);
 }
