@@ -20,6 +20,9 @@ use crate::{server, texts};
 
 /// How long between two tries to introduce ourselves to Telegram.
 const INTRODUCE_AGAIN: Duration = Duration::from_secs(30);
+/// How long updates wait at the start for the server's first word. Whoever pressed during a restart is otherwise told that
+/// the server is away, as it was not asked yet.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 /// How long the last calls may take once the bot is to stop. Prompts are found again by the next run.
 const LAST_CALLS: Duration = Duration::from_millis(500);
 
@@ -50,6 +53,7 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
     let telegram = Arc::new(telegram);
     let mut poll = Poll::new(Arc::clone(&telegram), telegram::jitter);
     let mut updates = server::follow(&socket);
+    let (mut may_poll, first_word) = (false, clock.at(clock.now().monotonic + FIRST_WORD));
     let mut watchdog = tokio::time::interval(manager.watchdog().map_or(Duration::from_secs(60), |every| every / 3));
     let mut hands = Hands {
         session: Session::new(settings, kept, Box::new(random), clock.now()),
@@ -73,12 +77,16 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
             // Before whatever may be ready always: what is busy does not hang.
             _ = watchdog.tick() => manager.alive(),
             Some(done) = hands.tasks.join_next_with_id() => hands.done(done),
-            polled = poll.next() => hands.polled(polled),
+            polled = poll.next(), if may_poll => hands.polled(polled),
             update = updates.recv() => match update {
-                Some(Ok(update)) => hands.take(Input::Server(Box::new(update))),
+                Some(Ok(update)) => {
+                    may_poll = true;
+                    hands.take(Input::Server(Box::new(update)));
+                }
                 Some(Err(status)) => return Err(Stopped::Refused(status)),
                 None => return Err(Stopped::Refused(Status::internal("the task that follows the server ended"))),
             },
+            () = sleep_until(first_word), if !may_poll => may_poll = true,
             () = sleep_until(wake.unwrap_or(clock.at(Duration::ZERO))), if wake.is_some() => {}
         }
     }

@@ -259,11 +259,18 @@ impl Session {
             _ => "; SOMEBODY ELSE USES THIS BOT'S TOKEN".to_owned(),
         };
         let closed = self.settings.chats.iter().filter(|chat| self.board.is_closed(self.id_now(chat))).count();
-        let chats = if closed == 0 { String::new() } else { format!("; {closed} chats cannot be written to") };
+        let chats = match closed {
+            0 => String::new(),
+            1 => "; 1 chat cannot be written to".to_owned(),
+            closed => format!("; {closed} chats cannot be written to"),
+        };
         let unseen =
             self.prompts.find(|prompt| prompt.standing == Standing::Open && self.board.place(prompt.posting).is_none());
-        let unseen =
-            if unseen.is_empty() { String::new() } else { format!("; {} prompts wait to be sent", unseen.len()) };
+        let unseen = match unseen.len() {
+            0 => String::new(),
+            1 => "; 1 prompt waits to be sent".to_owned(),
+            unseen => format!("; {unseen} prompts wait to be sent"),
+        };
         format!("{asks}{unseen}{server}{telegram}{chats}")
     }
 }

@@ -146,7 +146,7 @@ fn the_next_approver_is_asked_at_once_when_the_first_cannot_be_written_to() {
     world.wait(seconds(3600));
     let told: Vec<_> = world.chats[&with(BOB)].values().filter(|shown| shown.message.html.contains("101")).collect();
     assert_eq!(told.len(), 1, "once, however often it is tried: {told:?}");
-    assert!(world.session.status().contains("1 chats cannot be written to"), "{}", world.session.status());
+    assert!(world.session.status().contains("1 chat cannot be written to"), "{}", world.session.status());
     // When she lets the bot back in, she is asked as well.
     world.failing.clear();
     world.say(ALICE, with(ALICE), "/start");
