@@ -19,7 +19,7 @@ use crate::telegram::{self, Poll, Polled, Telegram};
 use crate::{server, texts};
 
 /// How long between two tries to introduce ourselves to Telegram.
-const INTRODUCE_AGAIN: Duration = Duration::from_secs(30);
+const INTRODUCE_AGAIN: Duration = Duration::from_secs(10);
 /// How long updates wait at the start for the server's first word. Whoever pressed during a restart is otherwise told that
 /// the server is away, as it was not asked yet.
 const FIRST_WORD: Duration = Duration::from_secs(5);

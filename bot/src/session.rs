@@ -261,7 +261,7 @@ impl Session {
     /// The next thing to do, if there is one.
     pub fn next(&mut self, now: Now) -> Option<Output> {
         self.now = now;
-        if let Some((ticket, request)) = self.requests.pop_front() {
+        if let Some((ticket, request)) = self.next_request() {
             return Some(Output::Server(ticket, request));
         }
         self.presses_are_due();
@@ -310,6 +310,18 @@ impl Session {
         let ticket = self.ticket();
         self.requests.push_back((ticket, request));
         ticket
+    }
+
+    /// The request that is due. Who pressed one button after the other meant the second: it waits for the first.
+    fn next_request(&mut self) -> Option<(Ticket, Request)> {
+        let has_to_wait = |request: &Request| match request {
+            Request::Vote(vote) => self.presses.is_under_way(vote, self.now.monotonic),
+            Request::Block(_) | Request::Unblock(_) | Request::Look => false,
+        };
+        let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
+        let (ticket, request) = self.requests.remove(at)?;
+        self.presses.sent(ticket);
+        Some((ticket, request))
     }
 
     /// The chat of the configuration that has this id now.

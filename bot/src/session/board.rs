@@ -293,6 +293,9 @@ impl Board {
                 Err(_) => {}
             }
         }
+        if let Err(failure) = &told {
+            tracing::debug!(chat = chat.0, %failure, "call failed");
+        }
         match &told {
             Ok(_) => self.reached(),
             Err(Failure::Away(_) | Failure::Conflict) => self.backs_off(now, jitter),

@@ -14,6 +14,8 @@ use crate::render::{self, Answer};
 
 /// How long whoever pressed waits for the server's word before they are told that it was sent.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer of the server may take at most: longer than it is waited for where the request is made.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(15);
 /// Votes under way at once.
 const MAX_VOTES: usize = 64;
 /// How long "Approve 30 min" and "Block 24 h" ask for, in seconds.
@@ -29,11 +31,31 @@ pub(super) struct Presses {
 #[derive(Debug)]
 struct Vote {
     nonce: Nonce,
+    ask: Vec<u8>,
     from: UserId,
     choice: Choice,
+    /// Whether the server was asked. One person's votes on one ask are given one after the other.
+    is_sent: bool,
     /// Taken once they were told something.
     press: Option<PressId>,
     since: Duration,
+}
+
+impl Presses {
+    /// Whether the server is being asked about another vote of this person on this ask.
+    pub(super) fn is_under_way(&self, next: &v1::VoteRequest, now: Duration) -> bool {
+        let is_it = |vote: &Vote| {
+            let is_given_up = now.saturating_sub(vote.since) >= GIVEN_UP_AFTER;
+            vote.ask == next.ask_id && Some(vote.from.0) == next.telegram_id && !is_given_up
+        };
+        self.votes.values().any(|vote| vote.is_sent && is_it(vote))
+    }
+
+    pub(super) fn sent(&mut self, ticket: Ticket) {
+        if let Some(vote) = self.votes.get_mut(&ticket) {
+            vote.is_sent = true;
+        }
+    }
 }
 
 /// Why a press does not count.
@@ -145,9 +167,11 @@ impl Session {
             telegram_id: Some(from.0),
             for_seconds,
         };
+        let ask = request.ask_id.clone();
         let ticket = self.request(Request::Vote(request));
         let since = self.now.monotonic;
-        self.presses.votes.insert(ticket, Vote { nonce, from, choice, press: Some(id), since });
+        let vote = Vote { nonce, ask, from, choice, is_sent: false, press: Some(id), since };
+        self.presses.votes.insert(ticket, vote);
     }
 
     pub(super) fn answered(&mut self, ticket: Ticket, reply: Result<Reply, Status>) {
@@ -202,14 +226,22 @@ impl Session {
         self.answer(press, text, alert);
     }
 
-    /// Whoever pressed does not wait for ever.
+    /// Whoever pressed does not wait for ever, and a vote that could not be given in that time is not given later.
     pub(super) fn presses_are_due(&mut self) {
         let now = self.now.monotonic;
-        let due = |vote: &&mut Vote| now.saturating_sub(vote.since) >= PATIENCE;
-        let late: Vec<PressId> =
-            self.presses.votes.values_mut().filter(due).filter_map(|vote| vote.press.take()).collect();
-        for press in late {
-            self.say(press, &Answer::NoAnswer);
+        let is_late = |vote: &Vote| vote.press.is_some() && now.saturating_sub(vote.since) >= PATIENCE;
+        let votes = self.presses.votes.iter();
+        let late: Vec<Ticket> = votes.filter(|(_, vote)| is_late(vote)).map(|(ticket, _)| *ticket).collect();
+        for ticket in late {
+            let Some(vote) = self.presses.votes.get_mut(&ticket) else { continue };
+            let (press, is_sent) = (vote.press.take(), vote.is_sent);
+            if !is_sent {
+                self.presses.votes.remove(&ticket);
+                self.requests.retain(|(waiting, _)| *waiting != ticket);
+            }
+            if let Some(press) = press {
+                self.say(press, &if is_sent { Answer::NoAnswer } else { Answer::ServerAway });
+            }
         }
     }
 

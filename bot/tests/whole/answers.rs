@@ -116,11 +116,11 @@ async fn what_comes_twice_or_in_disorder_is_one_vote_for_each_press() {
 }
 
 #[tokio::test]
-async fn twenty_questions_at_once_all_arrive_and_the_first_can_be_answered_meanwhile() {
+async fn more_questions_than_a_chat_takes_at_once_all_arrive_and_the_first_can_be_answered_meanwhile() {
     let house = House::new(WITH_ALICE).await;
     let _bot = house.start().await;
-    let codes: Vec<String> = (1..=20).map(|number| format!("N{number:03}")).collect();
-    for (number, code) in (1..=20).zip(&codes) {
+    let codes: Vec<String> = (1..=8).map(|number| format!("N{number:03}")).collect();
+    for (number, code) in (1..=8).zip(&codes) {
         house.server.open(nightlatch_approval_api::v1::Ask { code: code.clone(), ..ask(number) });
     }
     let first = house.prompt(ALICE, &codes[0]).await;
@@ -130,6 +130,6 @@ async fn twenty_questions_at_once_all_arrive_and_the_first_can_be_answered_meanw
     for code in &codes[1..] {
         house.prompt(ALICE, code).await;
     }
-    assert_eq!(house.api.messages(ALICE).len(), 20);
+    assert_eq!(house.api.messages(ALICE).len(), 8);
     assert_eq!(house.server.votes(), [vote(1, Verdict::Approve, ALICE, None)]);
 }

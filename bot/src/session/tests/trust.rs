@@ -172,9 +172,10 @@ fn a_press_that_comes_twice_is_two_votes_of_one_person_and_the_server_counts_one
     world.press_data(ALICE, with(ALICE), 1, &data);
     world.press_data(ALICE, with(ALICE), 1, &data);
     let (first, vote) = world.vote().expect("a vote");
+    assert_eq!(world.vote(), None, "the second one waits for the first");
+    world.reply(first, decided(1));
     let (second, again) = world.vote().expect("the same vote");
     assert_eq!(vote, again);
-    world.reply(first, decided(1));
     let before = closed(1, v1::Outcome::Approved, "alice");
     let reply = v1::VoteResponse { result: v1::VoteResult::Closed.into(), closed: Some(before), ask: None };
     world.reply(second, Ok(Reply::Vote(Box::new(reply))));
@@ -201,6 +202,37 @@ fn a_press_hours_after_its_prompt_was_put_away_is_answered() {
     world.press_data(ALICE, with(ALICE), 1, &data);
     assert_eq!(world.vote(), None);
     assert_eq!(world.answers.len(), 1);
+}
+
+#[test]
+fn who_approves_and_then_denies_has_denied() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1), chat(with(BOB), &[BOB], 1)]));
+    world.event(Event::Opened(v1::Ask { votes_missing: 2, ..ask(1) }));
+    world.open(2);
+    world.press(ALICE, with(ALICE), 1, Choice::Approve);
+    world.press(ALICE, with(ALICE), 1, Choice::Deny);
+    world.press(ALICE, with(ALICE), 2, Choice::Approve);
+    let (first, approve) = world.vote().expect("a vote");
+    let (_, other) = world.vote().expect("one on another ask does not wait");
+    assert_eq!((approve.verdict(), other.ask_id[0]), (v1::Verdict::Approve, 2));
+    assert_eq!(world.vote(), None);
+    world.reply(first, answered_with(v1::VoteResult::Counted, 1));
+    let (_, deny) = world.vote().expect("the second");
+    assert_eq!((deny.verdict(), deny.ask_id[0]), (v1::Verdict::Deny, 1));
+}
+
+#[test]
+fn a_vote_that_waits_behind_one_that_hangs_is_dropped_and_said() {
+    let mut world = alone();
+    world.press(ALICE, with(ALICE), 1, Choice::Approve);
+    world.press(ALICE, with(ALICE), 1, Choice::Deny);
+    assert!(world.vote().is_some());
+    world.wait(seconds(60));
+    assert_eq!(world.vote(), None, "nobody pressed for a minute");
+    assert_eq!(world.answers.len(), 2);
+    assert!(world.last_answer().starts_with("Nothing was changed"), "{}", world.last_answer());
+    world.press(ALICE, with(ALICE), 1, Choice::Deny);
+    assert!(world.vote().is_some(), "what hung for so long holds up nothing");
 }
 
 #[test]
