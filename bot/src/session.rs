@@ -240,7 +240,7 @@ impl Session {
             Input::Told(ticket, told) => self.was_told(ticket, told),
             Input::Answered(ticket, reply) => self.answered(ticket, reply),
             Input::Polled(polled) => self.polled(polled),
-            Input::Named(name) => self.name = Some(name),
+            Input::Named(name) => self.named(name),
         }
     }
 

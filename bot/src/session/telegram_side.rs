@@ -22,7 +22,7 @@ const STRANGERS: (u32, Duration) = (10, Duration::from_secs(6));
 pub(super) struct Side {
     /// Since when updates cannot be read, and why.
     pub(super) failing: Option<(Duration, Failure)>,
-    /// Whether updates were read ever.
+    /// Whether Telegram ever answered with what it was asked for.
     pub(super) was_reached: bool,
     /// Since when somebody else reads them.
     pub(super) conflict_since: Option<Duration>,
@@ -105,6 +105,7 @@ impl Session {
             return;
         }
         let Some(posting) = self.told.remove(&ticket) else { return };
+        self.side.was_reached |= told.is_ok();
         let [jitter, ..] = (self.random)();
         match self.board.told(self.now.monotonic, posting, told, jitter) {
             Happened::Nothing | Happened::Token => {}
@@ -121,6 +122,12 @@ impl Session {
             }
             Happened::Migrated(from, to) => self.migrates(from, to),
         }
+    }
+
+    /// Telegram said how the bot is called. Its first updates can be a minute away.
+    pub(super) fn named(&mut self, name: String) {
+        self.name = Some(name);
+        self.side.was_reached = true;
     }
 
     fn code_of(&self, nonce: &crate::press::Nonce) -> String {
@@ -219,7 +226,11 @@ impl Session {
             _ => "; SOMEBODY ELSE USES THIS BOT'S TOKEN".to_owned(),
         };
         let closed = self.settings.chats.iter().filter(|chat| self.board.is_closed(self.id_now(chat))).count();
-        let chats = if closed == 0 { String::new() } else { format!("; {closed} chats cannot be written to") };
+        let chats = match closed {
+            0 => String::new(),
+            1 => "; 1 chat cannot be written to".to_owned(),
+            closed => format!("; {closed} chats cannot be written to"),
+        };
         let unseen =
             self.prompts.find(|prompt| prompt.standing == Standing::Open && self.board.place(prompt.posting).is_none());
         let unseen =

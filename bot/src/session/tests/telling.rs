@@ -143,7 +143,7 @@ fn the_next_approver_is_asked_at_once_when_the_first_cannot_be_written_to() {
     world.failing.insert(with(ALICE), Failure::ChatClosed("bot was blocked by the user".to_owned()));
     world.open(1);
     assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 1));
-    assert!(world.session.status().contains("1 chats cannot be written to"), "{}", world.session.status());
+    assert!(world.session.status().contains("1 chat cannot be written to"), "{}", world.session.status());
     // When she lets the bot back in, she is asked as well.
     world.failing.clear();
     world.say(ALICE, with(ALICE), "/start");
