@@ -75,9 +75,11 @@ impl Session {
             return;
         }
         self.side.strangers.take(now);
-        tracing::info!(user = from.map(|from| from.0), chat = chat.0, "stranger not answered, or told their number");
         let is_start = text.split_whitespace().next() == Some("/start");
-        if let Some(from) = from.filter(|from| is_start && kind == ChatKind::Private && chat.0 == from.0) {
+        let told = from.filter(|from| is_start && kind == ChatKind::Private && chat.0 == from.0);
+        let what = if told.is_some() { "stranger told their number" } else { "stranger not answered" };
+        tracing::info!(user = from.map(|from| from.0), chat = chat.0, "{what}");
+        if let Some(from) = told {
             let how = How { rank: Rank::Notice, silent: true, reply_to: None };
             self.board.tell(now, chat, render::stranger(from), how);
         }
