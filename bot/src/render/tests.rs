@@ -267,6 +267,7 @@ fn answers_say_what_happened() {
         said(yes, VoteResult::NotAnApprover, None),
         said(yes, VoteResult::Unspecified, None),
         answer(&Answer::NotListed, NOW, &zone).text,
+        answer(&Answer::NoApprover, NOW, &zone).text,
         answer(&Answer::OldMessage, NOW, &zone).text,
         answer(&Answer::ServerAway, NOW, &zone).text,
         answer(&Answer::NoAnswer, NOW, &zone).text,
@@ -288,6 +289,7 @@ fn answers_say_what_happened() {
          ! Nothing was changed: you are not one of those who may answer for cp-1.\n\
          ! The server answered what this bot is too old to know. See /pending for what is still open.\n\
          Nothing was changed: you are not one of those who may answer here.\n\
+         Nothing was changed: the server has no approver with your number. It is the telegram_id in nightlatch.toml.\n\
          Nothing was changed: this message is old, or a copy. /pending shows what is open now.\n\
          Nothing was changed: the server is away. Press again when it is back, or use: nightlatch approvals\n\
          Sent to the server, which has not answered yet. If the message does not change soon, press again.\n\
