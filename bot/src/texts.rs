@@ -10,7 +10,7 @@ pub const COMMANDS: [(&str, &str); 7] = [
     ("status", "Whether everything is well, and what is in force"),
     ("nodes", "All nodes, and when each was approved last"),
     ("history", "The questions that were closed last"),
-    ("block", "Refuse a node from everywhere: /block NAME"),
+    ("block", "Refuse a node from everywhere: /block NAME, or /block NAME 7d"),
     ("unblock", "End the denials and blocks of a node: /unblock NAME"),
     ("help", "How this works"),
 ];
