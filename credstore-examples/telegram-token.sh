@@ -16,6 +16,11 @@ if [ -t 0 ]; then
 else
     token=$(cat)
 fi
+# Nothing that the bot would refuse takes the place of a token that works.
+if ! printf %s "$token" | tr '\n' ' ' | grep -Eqx '[0-9]{3,16}:[0-9A-Za-z_-]{30,64}'; then
+    echo "this is no token: it is one line, digits:letters, as @BotFather shows it after /newbot or /token" >&2
+    exit 65
+fi
 printf %s "$token" | systemd-creds encrypt --with-key="$with" --name=telegram-token - "$credential.new"
 mv "$credential.new" "$credential"
 echo "made $credential"

@@ -216,7 +216,8 @@ async fn snapshot(socket: &Path) -> Result<Snapshot, Status> {
 fn no_connection(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "see that it is the socket of a [[channel]] with people = \"telegram\", and that its socket unit runs"
+            "see that it is the socket of a [[channel]] with people = \"telegram\", and that its socket unit is \
+             enabled; systemctl restart nightlatch opens it"
                 .into()
         }
         io::ErrorKind::PermissionDenied => {

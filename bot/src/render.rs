@@ -24,7 +24,7 @@ pub use list::{
     HeardGrant, KnownNode, Reply, Status, help, history, node_wanted, nodes, pending, reply, start, status, stranger,
     unknown_command,
 };
-pub use releases::{Released, Releases};
+pub use releases::{Keys, Released, Releases};
 pub use told::{
     Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_away,
     server_back, telegram_back, test,

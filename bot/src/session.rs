@@ -251,10 +251,7 @@ impl Session {
             Input::Told(ticket, told) => self.was_told(ticket, told),
             Input::Answered(ticket, reply) => self.answered(ticket, reply),
             Input::Polled(polled) => self.polled(polled),
-            Input::Named(name) => {
-                self.side.was_reached = true;
-                self.name = Some(name);
-            }
+            Input::Named(name) => self.named(name),
         }
     }
 

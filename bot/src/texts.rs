@@ -10,7 +10,7 @@ pub const COMMANDS: [(&str, &str); 7] = [
     ("status", "Whether everything is well, and what is in force"),
     ("nodes", "All nodes, and when each was approved last"),
     ("history", "The questions that were closed last"),
-    ("block", "Refuse a node from everywhere: /block NAME"),
+    ("block", "Refuse a node from everywhere: /block NAME, or /block NAME 7d"),
     ("unblock", "End the denials and blocks of a node: /unblock NAME"),
     ("help", "How this works"),
 ];
@@ -445,6 +445,8 @@ pub(crate) mod answer {
     pub(crate) const NEWER_SERVER: &str =
         "The server answered what this bot is too old to know. See /pending for what is still open.";
     pub(crate) const NOT_LISTED: &str = "Nothing was changed: you are not one of those who may answer here.";
+    pub(crate) const NO_APPROVER: &str =
+        "Nothing was changed: the server has no approver with your number. It is the telegram_id in nightlatch.toml.";
     pub(crate) const OLD_MESSAGE: &str =
         "Nothing was changed: this message is old, or a copy. /pending shows what is open now.";
     pub(crate) const CHANGED: &str =

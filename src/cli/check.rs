@@ -139,7 +139,7 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
             People::Uid => "the user who connects".to_owned(),
             People::Telegram { uid } => format!("by Telegram id, from user {uid} only"),
         };
-        let socket = channel.socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let socket = channel.socket.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string());
         [channel.name.to_string(), people, channel.descriptor_name(), socket]
     });
     table(&mut text, ["CHANNEL", "PEOPLE", "DESCRIPTOR NAME", "SOCKET"], channels.collect());
@@ -222,7 +222,7 @@ mod tests {
             "NODE  CLUSTER  SEAL  UNSEAL  OTHER ADDRESS  APPROVED BY\n\
              cp-1           ask   ask     deny           alice\n",
             "APPROVER  UID   TELEGRAM ID\nalice     1000  -\n",
-            "cli      the user who connects  approval-cli\n",
+            "cli      the user who connects  approval-cli     -\n",
         ] {
             assert!(text.contains(row), "{row}\nis not in\n{text}");
         }

@@ -191,8 +191,7 @@ fn report(out: &Path, backup: Option<&Path>, id: KeyId) -> String {
         Some(backup) => format!(
             "backup  {}, written and read back\n\n\
              next, for this host's service:\n  \
-             systemd-creds encrypt --name=nightlatch-key {out} /etc/credstore.encrypted/nightlatch-key\n  \
-             rm {out}\n\
+             systemd-creds encrypt --name=nightlatch-key {out} /etc/credstore.encrypted/nightlatch-key && rm {out}\n\
              and put the backup where neither a thief nor a fire gets at it together with this host\n",
             backup.display()
         ),

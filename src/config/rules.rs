@@ -147,11 +147,22 @@ impl Voters<'_> {
         asks && self.able(layers).0 == 0
     }
 
-    /// Warns of people who are listed and cannot vote.
+    /// Warns of people who are listed and cannot vote, and of channels that nobody can vote through.
     pub(super) fn warn_of_unable(&self, findings: &mut Findings<'_>) {
         for person in self.approvers {
             if !self.channels.iter().any(|channel| can_use(person, channel)) {
                 let text = format!("approver `{}` cannot vote: no [[channel]] knows people by such an id", person.name);
+                findings.warning(None, text);
+            }
+        }
+        for channel in self.channels {
+            if !self.approvers.iter().any(|person| can_use(person, channel)) {
+                let id = match channel.people {
+                    People::Uid => "uid",
+                    People::Telegram { .. } => "telegram_id",
+                };
+                let text =
+                    format!("nobody can vote through the channel `{}`: no [[approver]] has a {id}", channel.name);
                 findings.warning(None, text);
             }
         }

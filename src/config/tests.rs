@@ -475,6 +475,8 @@ fn votes_are_checked_over_all_layers() {
         .replace("\ntelegram_id = 222", "\nuid = 1001")
         .replace("\"cli\"\npeople = \"uid\"", "\"x\"\npeople = \"telegram\"\nuid = 991");
     assert_warned(&with("", &unreachable), "approver `bob` cannot vote");
+    let unused = PEOPLE.replace("telegram_id = 111\n", "").replace("telegram_id = 222", "uid = 1001");
+    assert_warned(&with("", &unused), "through the channel `telegram`: no [[approver]] has a telegram_id");
     assert_refused(&with("", &format!("{unreachable}[rules]\nquorum = 2")), &["1 of these approvers can vote"]);
 }
 

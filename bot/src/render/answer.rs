@@ -23,6 +23,8 @@ pub enum Answer<'a> {
     Unknown,
     /// Who pressed is not one of the chat's people.
     NotListed,
+    /// The server knows no approver by the number of who pressed.
+    NoApprover,
     /// The message does not, or no longer, show an open prompt; or it is a copy of one.
     OldMessage,
     /// The button is one of before the ask got worse.
@@ -53,6 +55,7 @@ pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
         Answer::Closed(choice, closed) => (too_late(choice, closed, when), true),
         Answer::Unknown => (texts::UNKNOWN.to_owned(), true),
         Answer::NotListed => (texts::NOT_LISTED.to_owned(), true),
+        Answer::NoApprover => (texts::NO_APPROVER.to_owned(), true),
         Answer::OldMessage => (texts::OLD_MESSAGE.to_owned(), true),
         Answer::Changed => (texts::CHANGED.to_owned(), true),
         Answer::ServerAway => (texts::SERVER_AWAY.to_owned(), true),

@@ -16,8 +16,7 @@ const MAX_ADDRESSES: usize = 8;
 /// What was released to a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Releases {
-    /// By the address it went to: how many, and whether all of them were seals. `""` is the sum of those beyond
-    /// the eighth.
+    /// By the address it went to. `""` is the sum of those beyond the eighth.
     pub to: BTreeMap<String, Released>,
     /// Milliseconds from the deciding vote to the first of them.
     pub first_after_vote_ms: Option<u64>,
@@ -31,9 +30,16 @@ pub struct Releases {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Released {
     /// Existing disks: keys that were handed out.
-    pub unsealed: u32,
+    pub unsealed: Keys,
     /// New disks: keys that were sealed.
-    pub sealed: u32,
+    pub sealed: Keys,
+}
+
+/// Releases of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// How many.
+    pub count: u32,
     /// When the last of them was, in milliseconds since 1970-01-01 00:00 UTC.
     pub last_at_ms: i64,
 }
@@ -50,14 +56,14 @@ impl Releases {
         let known = self.to.contains_key(&release.address) || self.to.len() < MAX_ADDRESSES;
         let address = if known { release.address.as_str() } else { "" };
         let to = self.to.entry(address.to_owned()).or_default();
-        let count = if is_seal(release.operation) { &mut to.sealed } else { &mut to.unsealed };
-        *count = count.saturating_add(1);
+        let keys = if is_seal(release.operation) { &mut to.sealed } else { &mut to.unsealed };
+        keys.count = keys.count.saturating_add(1);
+        keys.last_at_ms = keys.last_at_ms.max(release.at_ms);
         if release.ask_id.is_empty() {
             self.allowed = true;
         } else {
             self.approved = true;
         }
-        to.last_at_ms = to.last_at_ms.max(release.at_ms);
         self.first_after_vote_ms = match (self.first_after_vote_ms, release.after_vote_ms) {
             (Some(before), Some(now)) => Some(before.min(now)),
             (before, now) => before.or(now),
@@ -72,9 +78,10 @@ pub(super) fn lines(releases: &Releases, expected: bool, when: When<'_>, page: &
     }
     for (to, released) in &releases.to {
         let to = if to.is_empty() { texts::OTHER_ADDRESSES.to_owned() } else { address(to).to_string() };
-        let last = when.at(released.last_at_ms);
-        page.maybe((released.unsealed > 0).then(|| closed::unlocked(released.unsealed, &to, &last)));
-        page.maybe((released.sealed > 0).then(|| closed::sealed(released.sealed, &to, &last)));
+        let Released { unsealed, sealed } = released;
+        let last = |keys: &Keys| when.at(keys.last_at_ms);
+        page.maybe((unsealed.count > 0).then(|| closed::unlocked(unsealed.count, &to, &last(unsealed))));
+        page.maybe((sealed.count > 0).then(|| closed::sealed(sealed.count, &to, &last(sealed))));
     }
     page.maybe(releases.first_after_vote_ms.map(|millis| closed::first_after(&span(millis))));
 }

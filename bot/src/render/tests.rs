@@ -151,8 +151,18 @@ fn releases_are_summed_up_for_a_bounded_number_of_addresses() {
         releases.add(&v1::Release { address, after_vote_ms: Some(after), at_ms: number, ..v1::Release::default() });
     }
     assert_eq!(releases.to.len(), 9);
-    assert_eq!(releases.to[""], Released { unsealed: 92, sealed: 0, last_at_ms: 99 });
+    assert_eq!(releases.to[""], Released { unsealed: Keys { count: 92, last_at_ms: 99 }, sealed: Keys::default() });
     assert_eq!(releases.first_after_vote_ms, Some(400));
+}
+
+#[test]
+fn each_kind_of_release_has_a_time_of_its_own() {
+    let mut releases = Releases::default();
+    for (operation, at_ms) in [(v1::Operation::Seal, 7), (v1::Operation::Unseal, 9)] {
+        releases.add(&v1::Release { operation: operation.into(), at_ms, ..v1::Release::default() });
+    }
+    let released = releases.to[""];
+    assert_eq!((released.sealed.last_at_ms, released.unsealed.last_at_ms), (7, 9));
 }
 
 #[test]
@@ -267,6 +277,7 @@ fn answers_say_what_happened() {
         said(yes, VoteResult::NotAnApprover, None),
         said(yes, VoteResult::Unspecified, None),
         answer(&Answer::NotListed, NOW, &zone).text,
+        answer(&Answer::NoApprover, NOW, &zone).text,
         answer(&Answer::OldMessage, NOW, &zone).text,
         answer(&Answer::ServerAway, NOW, &zone).text,
         answer(&Answer::NoAnswer, NOW, &zone).text,
@@ -288,6 +299,7 @@ fn answers_say_what_happened() {
          ! Nothing was changed: you are not one of those who may answer for cp-1.\n\
          ! The server answered what this bot is too old to know. See /pending for what is still open.\n\
          Nothing was changed: you are not one of those who may answer here.\n\
+         Nothing was changed: the server has no approver with your number. It is the telegram_id in nightlatch.toml.\n\
          Nothing was changed: this message is old, or a copy. /pending shows what is open now.\n\
          Nothing was changed: the server is away. Press again when it is back, or use: nightlatch approvals\n\
          Sent to the server, which has not answered yet. If the message does not change soon, press again.\n\

@@ -260,7 +260,7 @@ fn is_older(answer: &v1::Ask, known: &v1::Ask) -> bool {
 /// What the server's refusal means for the person who pressed.
 pub(super) fn refused(status: &Status) -> Answer<'_> {
     match status.code() {
-        Code::PermissionDenied => Answer::NotListed,
+        Code::PermissionDenied => Answer::NoApprover,
         // Not a word of the server's: it was not reached, or did not answer in time.
         Code::Unavailable | Code::Unknown | Code::Cancelled if std::error::Error::source(status).is_some() => {
             Answer::ServerAway

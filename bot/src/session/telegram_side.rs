@@ -23,7 +23,7 @@ const STRANGERS: (u32, Duration) = (10, Duration::from_secs(6));
 pub(super) struct Side {
     /// Since when updates cannot be read, and why.
     pub(super) failing: Option<(Duration, Failure)>,
-    /// Whether updates were read ever.
+    /// Whether Telegram ever answered with what it was asked for.
     pub(super) was_reached: bool,
     /// Since when somebody else reads them.
     pub(super) conflict_since: Option<Duration>,
@@ -89,9 +89,11 @@ impl Session {
             return;
         }
         self.side.strangers.take(now);
-        tracing::info!(user = from.map(|from| from.0), chat = chat.0, "stranger not answered, or told their number");
         let is_start = text.split_whitespace().next() == Some("/start");
-        if let Some(from) = from.filter(|from| is_start && kind == ChatKind::Private && chat.0 == from.0) {
+        let told = from.filter(|from| is_start && kind == ChatKind::Private && chat.0 == from.0);
+        let what = if told.is_some() { "stranger told their number" } else { "stranger not answered" };
+        tracing::info!(user = from.map(|from| from.0), chat = chat.0, "{what}");
+        if let Some(from) = told {
             let how = How { rank: Rank::Notice, silent: true, reply_to: None };
             self.board.tell(now, chat, render::stranger(from), how);
         }
@@ -158,6 +160,12 @@ impl Session {
         for chat in others {
             self.board.tell(self.now.monotonic, chat, render::chat_closed(closed), how);
         }
+    }
+
+    /// Telegram said how the bot is called. Its first updates can be a minute away.
+    pub(super) fn named(&mut self, name: String) {
+        self.name = Some(name);
+        self.side.was_reached = true;
     }
 
     fn code_of(&self, nonce: &crate::press::Nonce) -> String {

@@ -139,8 +139,8 @@ pub(super) fn farewell(layout: &Layout, backup: Option<&Path>, person: &Person, 
             uid => format!("usermod --append --groups nightlatch-approvers \"$(id -un {uid})\"\n  "),
         };
         format!(
-            "  systemd-creds encrypt --name=nightlatch-key {key} /etc/credstore.encrypted/nightlatch-key\n  \
-             rm {key}\n  \
+            "  install -d -m 700 /etc/credstore.encrypted\n  \
+             systemd-creds encrypt --name=nightlatch-key {key} /etc/credstore.encrypted/nightlatch-key && rm {key}\n  \
              nightlatch check\n  \
              {group}\
              systemctl enable --now nightlatch.socket nightlatch-cli.socket\n"

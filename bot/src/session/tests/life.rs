@@ -22,6 +22,21 @@ fn a_press_while_the_server_is_away_is_refused_and_never_sent_later() {
 }
 
 #[test]
+fn telegram_is_reached_once_it_says_how_the_bot_is_called() {
+    let mut world = World::connected(one());
+    assert_eq!(world.session.status(), "0 questions are open; Telegram was not reached yet");
+    world.take(Input::Named("night_bot".to_owned()));
+    assert_eq!(world.session.status(), "0 questions are open", "the first poll can take a minute");
+}
+
+#[test]
+fn telegram_is_reached_once_it_took_a_message() {
+    let mut world = World::connected(one());
+    world.open(1);
+    assert_eq!(world.session.status(), "1 question is open");
+}
+
+#[test]
 fn the_buttons_go_while_the_server_is_away_and_come_back_with_it() {
     let mut world = World::connected(one());
     world.open(1);

@@ -328,5 +328,6 @@ fn the_server_has_the_last_word_on_who_may_approve() {
     assert!(world.last_answer().starts_with("Nothing was changed"), "{}", world.last_answer());
     world.reply(ticket, Err(Status::permission_denied("this person is no approver")));
     assert!(world.last_answer().starts_with("Nothing was changed"), "{}", world.last_answer());
+    assert!(world.last_answer().contains("telegram_id"), "which of the two lists: {}", world.last_answer());
     assert_eq!(world.answers.len(), 2);
 }
