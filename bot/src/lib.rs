@@ -1,13 +1,13 @@
 //! nightlatch-bot: asks people on Telegram whether a node may have its disk keys. It holds the bot's token and no keys.
 //!
 //! ```text
-//!  server ──► channel ──┐                   ┌──► telegram ──► Telegram
-//!  (its socket)         ├──► session ──► … ─┤
-//!  Telegram ──► telegram┘    (no I/O)       └──► channel ──► server: votes
+//!  the server's socket ──► server ────┐                 ┌──► telegram ──► messages, edits, answers
+//!                                     ├──► session ─────┤
+//!  Telegram's updates ──► telegram ───┘    (no I/O)     └──► server ────► votes
 //! ```
 //!
 //! `session` decides everything and does nothing: it is told what happened, with the time, and says what is to be done.
-//! `render` turns facts into messages. `telegram` and `channel` do what they are told.
+//! `render` turns facts into messages. `telegram` and `server` do what they are told, and `run` carries between them.
 
 pub mod check;
 pub mod cli;
