@@ -340,6 +340,13 @@ impl Session {
         self.settings.chats.iter().filter(covers).map(|chat| (self.id_now(chat), chat.turn)).collect()
     }
 
+    /// Those of them whose turn is the first: who is asked later only need not hear of what asks for nothing.
+    fn first_chats_for(&self, node: Option<&v1::Node>) -> Vec<ChatId> {
+        let chats = self.chats_for(node);
+        let first = chats.iter().map(|(_, turn)| *turn).min();
+        chats.into_iter().filter(|(_, turn)| Some(*turn) == first).map(|(chat, _)| chat).collect()
+    }
+
     /// What the wall clock said at this moment, as far as it went on evenly since.
     fn wall(&self, at: Duration) -> i64 {
         let ago = self.now.monotonic.saturating_sub(at);

@@ -122,9 +122,10 @@ impl Session {
     }
 
     fn release(&mut self, release: &v1::Release) {
-        for (chat, turn) in self.chats_for(release.node.as_ref()) {
-            if !self.released(release, chat) {
-                self.release_noted(release, chat, turn);
+        let first = self.first_chats_for(release.node.as_ref());
+        for (chat, _) in self.chats_for(release.node.as_ref()) {
+            if !self.released(release, chat) && first.contains(&chat) {
+                self.release_noted(release, chat);
             }
         }
     }

@@ -50,11 +50,7 @@ pub(super) struct Notes {
 
 impl Session {
     /// A release that no prompt of this chat shows.
-    pub(super) fn release_noted(&mut self, release: &v1::Release, chat: ChatId, turn: u8) {
-        // Who is asked later only need not hear of what goes by itself.
-        if turn > 1 {
-            return;
-        }
+    pub(super) fn release_noted(&mut self, release: &v1::Release, chat: ChatId) {
         let uuid = release.node.as_ref().map(|node| node.uuid.clone()).unwrap_or_default();
         let key = (chat, Subject::Releases { node: uuid });
         let fresh = self.fresh(&key, BOOT);
@@ -67,10 +63,7 @@ impl Session {
 
     /// Calls that made no ask.
     pub(super) fn notice(&mut self, notice: &v1::Notice) {
-        for (chat, turn) in self.chats_for(notice.node.as_ref()) {
-            if turn > 1 {
-                continue;
-            }
+        for chat in self.first_chats_for(notice.node.as_ref()) {
             let node = notice.node.as_ref().map(|node| node.uuid.clone()).unwrap_or_default();
             let key = (chat, Subject::Notice { kind: notice.kind, node });
             let count = self.fresh(&key, NOTICE).map_or(0, |note| note.count).saturating_add(notice.count);
@@ -204,10 +197,8 @@ impl Session {
         let since_ms = self.wall(self.server.away_since);
         let message = render::server_away(since_ms, self.now.unix_ms, &self.settings.zone);
         let silent = self.is_quiet();
-        for (chat, turn) in self.chats_for(None) {
-            if turn == 1 {
-                self.note((chat, Subject::Away), message.clone(), Duration::ZERO, silent, |_| {});
-            }
+        for chat in self.first_chats_for(None) {
+            self.note((chat, Subject::Away), message.clone(), Duration::ZERO, silent, |_| {});
         }
     }
 

@@ -87,6 +87,18 @@ fn releases_by_themselves_are_one_silent_message_for_a_boot() {
 }
 
 #[test]
+fn what_asks_for_nothing_goes_to_whoever_is_asked_first_about_that_node() {
+    let mut late = chat(with(BOB), &[BOB], 2);
+    late.clusters = Some(["lab".to_owned()].into());
+    let mut home = chat(with(ALICE), &[ALICE], 1);
+    home.clusters = Some(["home".to_owned()].into());
+    let mut world = World::connected(settings(vec![home, late]));
+    let lab = v1::Node { cluster: "lab".to_owned(), ..node(2) };
+    world.event(Event::Release(v1::Release { node: Some(lab), ..v1::Release::default() }));
+    assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (0, 1));
+}
+
+#[test]
 fn an_unanswered_ask_is_followed_by_one_reminder() {
     let mut world = alone();
     world.open(1);
