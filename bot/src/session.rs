@@ -258,10 +258,10 @@ impl Session {
     /// The next thing to do, if there is one.
     pub fn next(&mut self, now: Now) -> Option<Output> {
         self.now = now;
+        self.presses_are_due();
         if let Some((ticket, request)) = self.next_request() {
             return Some(Output::Server(ticket, request));
         }
-        self.presses_are_due();
         if self.answering.len() < MAX_ANSWERS
             && let Some((press, text, alert)) = self.answers.pop_front()
         {
@@ -317,8 +317,7 @@ impl Session {
         };
         let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
         let (ticket, request) = self.requests.remove(at)?;
-        self.presses.sent(ticket);
-        Some((ticket, request))
+        if self.still_counts(ticket) { Some((ticket, request)) } else { self.next_request() }
     }
 
     /// The chat of the configuration that has this id now.

@@ -53,10 +53,9 @@ struct World {
     /// The open asks whose address is warned of.
     alarming: HashSet<Vec<u8>>,
     open: HashSet<Vec<u8>>,
-    /// Whether the message that was pressed last shows a warning.
-    is_warned: bool,
-    /// Presses of listed people on buttons that they see, which may become votes.
-    may_vote: BTreeSet<i64>,
+    /// When listed people last pressed buttons that they saw, and whether the messages showed a warning: a vote waits for 3 s
+    /// at most, behind another one of the same person.
+    pressed: Vec<(i64, Duration, bool)>,
     presses: u32,
     answers: u32,
     next: i32,
@@ -90,8 +89,7 @@ impl World {
             arrives: false,
             alarming: HashSet::new(),
             open: HashSet::new(),
-            is_warned: false,
-            may_vote: BTreeSet::new(),
+            pressed: vec![],
             presses: 0,
             answers: 0,
             next: 0,
@@ -111,8 +109,11 @@ impl World {
                 Some(Output::Server(ticket, request)) => {
                     if let Request::Vote(vote) = &request {
                         let by = vote.telegram_id.expect("somebody");
-                        assert!(self.may_vote.contains(&by), "nobody who may has pressed");
-                        assert!(self.is_warned || !self.alarming.contains(&vote.ask_id), "they saw no warning");
+                        let is_fresh = |at: Duration| self.now.monotonic - at < Duration::from_secs(3);
+                        let mut presses = self.pressed.iter().filter(|(from, at, _)| *from == by && is_fresh(*at)).peekable();
+                        assert!(presses.peek().is_some(), "nobody who may has pressed");
+                        let is_alarming = self.alarming.contains(&vote.ask_id);
+                        assert!(!is_alarming || presses.any(|(.., is_warned)| *is_warned), "they saw no warning");
                     }
                     self.requests.push((ticket, request));
                 }
@@ -195,17 +196,16 @@ impl World {
         let Some(((chat, id), message)) = all.get(usize::from(which / 4) % all.len().max(1)) else { return };
         let Some(button) = message.buttons.iter().flatten().nth(usize::from(which % 4)) else { return };
         let data = button.data.clone();
-        self.is_warned = message.html.contains('⚠');
+        let is_warned = message.html.contains('⚠');
         let (chat, id) = (*chat, *id);
         let may = (chat == GROUP && [ALICE, BOB].contains(&from)) || chat.0 == from.0;
         if may {
-            self.may_vote.insert(from.0);
+            self.pressed.push((from.0, self.now.monotonic, is_warned));
         }
         let kind = if chat.0 > 0 { ChatKind::Private } else { ChatKind::Group };
         self.presses += 1;
         let press = PressId(self.presses.to_string());
         self.take(Input::Telegram(Incoming::Press { id: press, from, on: Some((chat, kind, MessageId(id))), data: Some(data) }));
-        self.may_vote.clear();
     }
 }
 

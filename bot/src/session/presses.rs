@@ -31,6 +31,8 @@ pub(super) struct Presses {
 #[derive(Debug)]
 struct Vote {
     nonce: Nonce,
+    /// What the buttons carried that were pressed.
+    buttons: Nonce,
     ask: Vec<u8>,
     from: UserId,
     choice: Choice,
@@ -50,12 +52,15 @@ impl Presses {
         };
         self.votes.values().any(|vote| vote.is_sent && is_it(vote))
     }
+}
 
-    pub(super) fn sent(&mut self, ticket: Ticket) {
-        if let Some(vote) = self.votes.get_mut(&ticket) {
-            vote.is_sent = true;
-        }
-    }
+/// Why a vote cannot be given.
+#[derive(Debug)]
+enum Obstacle {
+    Over(Standing),
+    /// The ask got worse since the person saw it.
+    Changed,
+    ServerAway,
 }
 
 /// Why a press does not count.
@@ -143,16 +148,13 @@ impl Session {
 
     fn vote(&mut self, id: PressId, from: UserId, nonce: Nonce, choice: Choice) {
         let Some(prompt) = self.prompts.get(&nonce) else { return };
-        let standing = prompt.standing.clone();
-        match &standing {
-            Standing::Closed(closed) => return self.say(id, &Answer::Closed(choice, closed)),
-            Standing::AskedAgain => return self.say(id, &Answer::OldMessage),
-            Standing::Forgotten => return self.say(id, &Answer::Unknown),
-            // Too many at once is answered as what it is for whoever pressed: nothing was changed.
-            Standing::Open if self.server.here_since.is_none() || self.presses.votes.len() >= MAX_VOTES => {
-                return self.say(id, &Answer::ServerAway);
-            }
-            Standing::Open => {}
+        let buttons = prompt.buttons;
+        if let Some(obstacle) = self.obstacle(&nonce, &buttons) {
+            return self.say_obstacle(id, choice, &obstacle);
+        }
+        // Too many at once is answered as what it is for whoever pressed: nothing was changed.
+        if self.presses.votes.len() >= MAX_VOTES {
+            return self.say(id, &Answer::ServerAway);
         }
         let (verdict, for_seconds) = match choice {
             Choice::Approve => (v1::Verdict::Approve, None),
@@ -170,8 +172,40 @@ impl Session {
         let ask = request.ask_id.clone();
         let ticket = self.request(Request::Vote(request));
         let since = self.now.monotonic;
-        let vote = Vote { nonce, ask, from, choice, is_sent: false, press: Some(id), since };
+        let vote = Vote { nonce, buttons, ask, from, choice, is_sent: false, press: Some(id), since };
         self.presses.votes.insert(ticket, vote);
+    }
+
+    /// What keeps a vote that was pressed with these buttons from being given now.
+    fn obstacle(&self, nonce: &Nonce, buttons: &Nonce) -> Option<Obstacle> {
+        match self.prompts.get(nonce) {
+            None => Some(Obstacle::Over(Standing::Forgotten)),
+            Some(prompt) if prompt.standing != Standing::Open => Some(Obstacle::Over(prompt.standing.clone())),
+            Some(prompt) if prompt.buttons != *buttons => Some(Obstacle::Changed),
+            Some(_) => self.server.here_since.is_none().then_some(Obstacle::ServerAway),
+        }
+    }
+
+    fn say_obstacle(&mut self, press: PressId, choice: Choice, obstacle: &Obstacle) {
+        match obstacle {
+            Obstacle::Over(Standing::Closed(closed)) => self.say(press, &Answer::Closed(choice, closed)),
+            Obstacle::Over(Standing::AskedAgain) => self.say(press, &Answer::OldMessage),
+            Obstacle::Over(Standing::Forgotten | Standing::Open) => self.say(press, &Answer::Unknown),
+            Obstacle::Changed => self.say(press, &Answer::Changed),
+            Obstacle::ServerAway => self.say(press, &Answer::ServerAway),
+        }
+    }
+
+    /// Marks a request as given, unless it is a vote that waited and does not count any more: that is dropped, and said.
+    pub(super) fn still_counts(&mut self, ticket: Ticket) -> bool {
+        let Some(vote) = self.presses.votes.get_mut(&ticket) else { return true };
+        vote.is_sent = true;
+        let (nonce, buttons, choice) = (vote.nonce, vote.buttons, vote.choice);
+        let Some(obstacle) = self.obstacle(&nonce, &buttons) else { return true };
+        if let Some(press) = self.presses.votes.remove(&ticket).and_then(|vote| vote.press) {
+            self.say_obstacle(press, choice, &obstacle);
+        }
+        false
     }
 
     pub(super) fn answered(&mut self, ticket: Ticket, reply: Result<Reply, Status>) {

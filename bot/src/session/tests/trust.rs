@@ -173,7 +173,7 @@ fn a_press_that_comes_twice_is_two_votes_of_one_person_and_the_server_counts_one
     world.press_data(ALICE, with(ALICE), 1, &data);
     let (first, vote) = world.vote().expect("a vote");
     assert_eq!(world.vote(), None, "the second one waits for the first");
-    world.reply(first, decided(1));
+    world.reply(first, answered_with(v1::VoteResult::Counted, 1));
     let (second, again) = world.vote().expect("the same vote");
     assert_eq!(vote, again);
     let before = closed(1, v1::Outcome::Approved, "alice");
@@ -219,6 +219,20 @@ fn who_approves_and_then_denies_has_denied() {
     world.reply(first, answered_with(v1::VoteResult::Counted, 1));
     let (_, deny) = world.vote().expect("the second");
     assert_eq!((deny.verdict(), deny.ask_id[0]), (v1::Verdict::Deny, 1));
+}
+
+#[test]
+fn a_vote_that_waits_counts_for_what_its_presser_saw_alone() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1), chat(with(BOB), &[BOB], 1)]));
+    world.event(Event::Opened(v1::Ask { votes_missing: 2, ..ask(1) }));
+    world.press(ALICE, with(ALICE), 1, Choice::Approve);
+    world.press(ALICE, with(ALICE), 1, Choice::ApproveLonger);
+    let (first, _) = world.vote().expect("a vote");
+    let warnings = vec![v1::Warning::SecondAddress.into()];
+    world.event(Event::Changed(v1::Ask { votes_missing: 2, warnings, ..ask(1) }));
+    world.reply(first, answered_with(v1::VoteResult::Repeated, 1));
+    assert_eq!(world.vote(), None, "the second was pressed before there was a warning");
+    assert_eq!(world.answers.len(), 2);
 }
 
 #[test]
