@@ -21,6 +21,8 @@ use tonic::Status;
 const ALICE: UserId = UserId(101);
 const BOB: UserId = UserId(202);
 const GROUP: ChatId = ChatId(-5);
+/// What the group is called once Telegram said that it has moved.
+const MOVED: ChatId = ChatId(-1005);
 /// Longest text that Telegram takes, in UTF-16 code units once parsed; markup is not counted there, and is here.
 const MAX_TEXT: usize = 4096 * 6;
 
@@ -198,7 +200,7 @@ impl World {
         let data = button.data.clone();
         let is_warned = message.html.contains('⚠');
         let (chat, id) = (*chat, *id);
-        let may = (chat == GROUP && [ALICE, BOB].contains(&from)) || chat.0 == from.0;
+        let may = ([GROUP, MOVED].contains(&chat) && [ALICE, BOB].contains(&from)) || chat.0 == from.0;
         if may {
             self.pressed.push((from.0, self.now.monotonic, is_warned));
         }
@@ -257,7 +259,7 @@ fn play(script: &mut Script<'_>, world: &mut World) -> Option<()> {
                     Some(Failure::Away("no".to_owned())),
                     Some(Failure::Wait(Duration::from_secs(30))),
                     Some(Failure::ChatClosed("no".to_owned())),
-                    Some(Failure::Migrated(ChatId(-1005))),
+                    Some(Failure::Migrated(MOVED)),
                     Some(Failure::Gone("no".to_owned())),
                     Some(Failure::Refused("no".to_owned())),
                     Some(Failure::Conflict),
