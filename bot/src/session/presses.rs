@@ -124,13 +124,7 @@ impl Session {
         data: Option<&str>,
     ) -> Result<(Nonce, Choice), Void> {
         let (chat, kind, message) = on.ok_or(Void::Stranger)?;
-        let listed = self.chat(chat).filter(|listed| listed.people.contains(&from)).ok_or(Void::Stranger)?;
-        let is_right_kind = match kind {
-            ChatKind::Private => chat.0 == from.0,
-            ChatKind::Group => listed.id.0 < 0,
-            ChatKind::Other => false,
-        };
-        if !is_right_kind {
+        if !self.is_listed(from, chat, kind) {
             return Err(Void::Stranger);
         }
         let press = data.and_then(Press::parse).ok_or(Void::Unknown)?;

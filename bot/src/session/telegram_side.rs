@@ -73,7 +73,8 @@ impl Session {
         }
     }
 
-    fn is_listed(&self, from: UserId, chat: ChatId, kind: ChatKind) -> bool {
+    /// Whether this person may press and command in this chat, which has to be of the kind that its id says.
+    pub(super) fn is_listed(&self, from: UserId, chat: ChatId, kind: ChatKind) -> bool {
         let is_right_kind = match kind {
             ChatKind::Private => chat.0 == from.0,
             ChatKind::Group => chat.0 < 0,
