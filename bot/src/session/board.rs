@@ -53,8 +53,6 @@ pub(super) enum Happened {
     Closed(ChatId, String),
     /// This group has another id now.
     Migrated(ChatId, ChatId),
-    /// The token is not accepted.
-    Token,
 }
 
 /// All messages, and the pace of telling them.
@@ -311,8 +309,7 @@ impl Board {
         };
         match told {
             Ok(id) => self.shown(now, name, said, id),
-            Err(Failure::Wait(_) | Failure::Away(_) | Failure::Conflict) => Happened::Nothing,
-            Err(Failure::Token) => Happened::Token,
+            Err(Failure::Wait(_) | Failure::Away(_) | Failure::Conflict | Failure::Token) => Happened::Nothing,
             Err(Failure::ChatClosed(why)) => {
                 if posting.how.rank >= Rank::Reply {
                     self.postings.remove(&name);

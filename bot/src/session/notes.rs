@@ -48,6 +48,17 @@ pub(super) struct Notes {
     is_told_away: bool,
 }
 
+/// Whether both are the same denial or block, however long each lasts.
+fn is_same(one: &v1::Refusal, other: &v1::Refusal) -> bool {
+    let uuid = |refusal: &v1::Refusal| refusal.node.as_ref().map(|node| node.uuid.clone());
+    uuid(one) == uuid(other) && one.address == other.address && one.kind == other.kind
+}
+
+/// Takes out what has waited long enough.
+fn take_due<T>(waiting: &mut Vec<(Duration, T)>, now: Duration) -> Vec<T> {
+    waiting.extract_if(.., |(at, _)| *at <= now).map(|(_, what)| what).collect()
+}
+
 impl Session {
     /// A release that no prompt of this chat shows.
     pub(super) fn release_noted(&mut self, release: &v1::Release, chat: ChatId) {
@@ -110,11 +121,7 @@ impl Session {
 
     /// A denial or block came into force. The prompt it was answered on may be about to say so.
     pub(super) fn refused(&mut self, refusal: v1::Refusal) {
-        self.server.refusals.retain(|held| {
-            held.node.as_ref().map(|node| &node.uuid) != refusal.node.as_ref().map(|node| &node.uuid)
-                || held.address != refusal.address
-                || held.kind != refusal.kind
-        });
+        self.server.refusals.retain(|held| !is_same(held, &refusal));
         if self.server.refusals.len() < MAX_SUBJECTS * 16 {
             self.server.refusals.push(refusal.clone());
         }
@@ -134,11 +141,7 @@ impl Session {
 
     pub(super) fn lifted(&mut self, lifted: v1::Lifted) {
         if let Some(ended) = &lifted.refusal {
-            self.server.refusals.retain(|held| {
-                held.node.as_ref().map(|node| &node.uuid) != ended.node.as_ref().map(|node| &node.uuid)
-                    || held.address != ended.address
-                    || held.kind != ended.kind
-            });
+            self.server.refusals.retain(|held| !is_same(held, ended));
         }
         if self.notes.lifted.len() < MAX_SUBJECTS {
             self.notes.lifted.push((self.now.monotonic + SETTLES, lifted));
@@ -156,18 +159,11 @@ impl Session {
 
     pub(super) fn notes_are_due(&mut self) {
         let now = self.now.monotonic;
-        let is_due = |at: &Duration| *at <= now;
-        let (due, later) = std::mem::take(&mut self.notes.refusals).into_iter().partition(|(at, _)| is_due(at));
-        self.notes.refusals = later;
-        let due: Vec<(Duration, v1::Refusal)> = due;
-        for (_, refusal) in due {
+        for refusal in take_due(&mut self.notes.refusals, now) {
             let message = render::refused(&refusal, self.now.unix_ms, &self.settings.zone);
             self.tell_all(refusal.node.as_ref(), &message);
         }
-        let (due, later) = std::mem::take(&mut self.notes.lifted).into_iter().partition(|(at, _)| is_due(at));
-        self.notes.lifted = later;
-        let due: Vec<(Duration, v1::Lifted)> = due;
-        for (_, lifted) in due {
+        for lifted in take_due(&mut self.notes.lifted, now) {
             let node = lifted.refusal.as_ref().and_then(|refusal| refusal.node.clone());
             self.tell_all(node.as_ref(), &render::lifted(&lifted));
         }

@@ -132,7 +132,7 @@ impl Session {
         self.side.was_reached |= told.is_ok();
         let [jitter, ..] = (self.random)();
         match self.board.told(self.now.monotonic, call, told, jitter) {
-            Happened::Nothing | Happened::Token => {}
+            Happened::Nothing => {}
             // Where a new prompt is, or that an old one is done with.
             Happened::Shown(posting) => self.is_unkept |= self.prompts.of_posting(posting).is_some(),
             Happened::Gone(posting) => {
@@ -260,12 +260,10 @@ impl Session {
         let asks = if open == 1 { "1 question is open".to_owned() } else { format!("{open} questions are open") };
         let server = if self.server.here_since.is_some() { "" } else { "; nightlatch cannot be reached" };
         let telegram = match &self.side.failing {
-            _ if self.side.warnings.is_empty() => match &self.side.failing {
-                Some((_, failure)) => format!("; {failure}"),
-                None if self.side.was_reached => String::new(),
-                None => "; Telegram was not reached yet".to_owned(),
-            },
-            _ => "; SOMEBODY ELSE USES THIS BOT'S TOKEN".to_owned(),
+            _ if !self.side.warnings.is_empty() => "; SOMEBODY ELSE USES THIS BOT'S TOKEN".to_owned(),
+            Some((_, failure)) => format!("; {failure}"),
+            None if self.side.was_reached => String::new(),
+            None => "; Telegram was not reached yet".to_owned(),
         };
         let closed = self.settings.chats.iter().filter(|chat| self.board.is_closed(self.id_now(chat))).count();
         let chats = match closed {
