@@ -127,6 +127,17 @@ impl Manager {
     }
 }
 
+/// Whether standard error is a stream to the journal: systemd names that stream by device and inode in JOURNAL_STREAM
+/// (systemd.exec(5)), and the variable alone may have been inherited.
+#[must_use]
+pub fn runs_under_the_journal() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "systemd.exec(5): this is how systemd says it")]
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    // Not by its path in /proc, which is closed to a process that may not be dumped.
+    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else { return false };
+    named == format!("{}:{}", stderr.st_dev, stderr.st_ino)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

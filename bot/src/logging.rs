@@ -5,6 +5,7 @@
 
 use std::io;
 
+use nightlatch_approval_api::notify;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -19,7 +20,7 @@ const IDENTIFIER: &str = "nightlatch-bot";
 
 /// Writes events from now on, as far as `level` lets them. The first call in a process counts.
 pub fn start(level: LogLevel) {
-    let journal = runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
+    let journal = notify::runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
     let terminal = journal.is_none().then(|| lines(level, io::stderr));
     let journal = journal.map(|journal| {
         journal.with_syslog_identifier(IDENTIFIER.to_owned()).with_field_prefix(None).with_filter(filter(level))
@@ -48,14 +49,4 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("nightlatch", level)
-}
-
-/// Whether standard error is a stream to the journal: systemd names that stream by device and inode in JOURNAL_STREAM
-/// (systemd.exec(5)), and the variable alone may have been inherited.
-fn runs_under_the_journal() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "systemd.exec(5): this is how systemd says it")]
-    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
-    // Not by its path in /proc, which is closed to a process that may not be dumped.
-    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else { return false };
-    named == format!("{}:{}", stderr.st_dev, stderr.st_ino)
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nightlatch_approval_api::notify;
 use tracing::Dispatch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -102,7 +103,7 @@ impl Drop for Forwarding {
 
 /// Connecting to the journal sends to it, so this may block as well.
 fn destination(filter: Filter) -> Dispatch {
-    let journal = runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
+    let journal = notify::runs_under_the_journal().then(tracing_journald::layer).and_then(Result::ok);
     let terminal =
         journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false));
     // The same filter again: a subscriber without one would have every event of every library made.
@@ -111,14 +112,4 @@ fn destination(filter: Filter) -> Dispatch {
         .with(journal.map(|journal| journal.with_syslog_identifier(IDENTIFIER.to_owned()).with_field_prefix(None)))
         .with(terminal)
         .into()
-}
-
-/// Whether standard error is a stream to the journal: systemd names that stream by device and inode in JOURNAL_STREAM
-/// (systemd.exec(5)), and the variable alone may have been inherited.
-fn runs_under_the_journal() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "systemd.exec(5): this is how systemd says it")]
-    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
-    // Not by its path in /proc, which is closed to a process that may not be dumped.
-    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else { return false };
-    named == format!("{}:{}", stderr.st_dev, stderr.st_ino)
 }

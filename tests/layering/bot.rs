@@ -25,7 +25,7 @@ const TABLE: &[Row] = &[
     Row { module: "config", uses: &["session", "zone"], beyond: &[("message", "chats and people are numbers of it")] },
     Row { module: "credential", uses: &["config", "telegram", "token"], beyond: &[] },
     Row { module: "clock", uses: &["session"], beyond: &[] },
-    Row { module: "logging", uses: &["config"], beyond: &[] },
+    Row { module: "logging", uses: &["config", API], beyond: &[] },
     Row { module: "check", uses: &["message", "render", "session", "telegram", API], beyond: &[] },
     Row {
         module: "run",
