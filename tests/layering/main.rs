@@ -33,6 +33,7 @@ const API: &str = "nightlatch_approval_api";
 const TABLE: &[Row] = &[
     Row { module: "secret", uses: &[], beyond: &[] },
     Row { module: "clock", uses: &[], beyond: &[] },
+    Row { module: "metrics", uses: &[], beyond: &[] },
     Row { module: "request", uses: &["secret"], beyond: &[] },
     Row { module: "credential", uses: &["secret"], beyond: &[] },
     Row { module: "config", uses: &["request", "peer"], beyond: &[] },
@@ -119,6 +120,7 @@ const PLACES: &[(&[&str], &[&str], &str)] = &[
         &["certificate", "listen::tls", "daemon::certificate", "config::tls", "cli"],
         "nobody else knows whether a connection is encrypted, or by what",
     ),
+    (&["hyper"], &["metrics::http"], "one place answers plain HTTP, and says how little it answers"),
     (&["toml"], &["config", "daemon", "cli"], "nothing below the composition root knows how it is configured"),
 ];
 
