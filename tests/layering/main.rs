@@ -51,7 +51,7 @@ const TABLE: &[Row] = &[
     Row { module: "seal", uses: &["approval", "key", "request", "secret"], beyond: &[] },
     Row {
         module: "pipeline",
-        uses: &["approval", "audit", "key", "peer", "request", "seal"],
+        uses: &["approval", "audit", "key", "metrics", "peer", "request", "seal"],
         beyond: &[("clock", "admission and the record of a release are told the time")],
     },
     Row {
@@ -75,6 +75,7 @@ const TABLE: &[Row] = &[
             "credential",
             "key",
             "listen",
+            "metrics",
             "peer",
             "pipeline",
             "request",
