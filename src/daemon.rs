@@ -8,6 +8,7 @@ mod idle;
 pub mod limits;
 pub mod logging;
 pub mod memory;
+mod metrics;
 pub mod open;
 pub mod panics;
 pub mod records;

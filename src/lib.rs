@@ -30,6 +30,7 @@ pub mod credential;
 pub mod daemon;
 pub mod key;
 pub mod listen;
+pub mod metrics;
 pub mod peer;
 pub mod pipeline;
 pub mod request;

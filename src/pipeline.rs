@@ -1,6 +1,7 @@
 //! The request path, top to bottom. Every step eats the proof of the one before: a skipped step does not compile.
 
 mod basis;
+mod ending;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,12 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use self::basis::Basis;
+pub use self::ending::Ending;
 use crate::approval::gate::{Approved, Caller, Gate, NotApproved};
 pub use crate::audit::log::Recorded;
 use crate::audit::log::{Log, Unrecorded};
 use crate::audit::record::{Entry, Reason};
 use crate::clock::{Clock, Moment};
 use crate::key::{self, Keyring};
+use crate::metrics::Counts;
 use crate::peer::Peer;
 use crate::peer::admission::{Admission, NotAdmitted};
 use crate::request::{MalformedRequest, NodeUuid, Operation, Request};
@@ -45,6 +48,7 @@ pub struct OnRecord(Arc<AtomicBool>);
 /// What is to be known of a call whose task ended without an answer.
 #[derive(Debug)]
 pub struct Broken {
+    operation: Operation,
     address: IpAddr,
     claimed: Option<NodeUuid>,
     on_record: OnRecord,
@@ -54,7 +58,12 @@ impl Call {
     /// What is to be known of it in case that its task ends without an answer.
     #[must_use]
     pub fn if_broken(&self) -> Broken {
-        Broken { address: self.peer.address, claimed: self.claimed(), on_record: self.on_record.clone() }
+        Broken {
+            operation: self.operation,
+            address: self.peer.address,
+            claimed: self.claimed(),
+            on_record: self.on_record.clone(),
+        }
     }
 
     fn claimed(&self) -> Option<NodeUuid> {
@@ -93,6 +102,7 @@ pub struct Pipeline {
     log: Log,
     clock: Arc<dyn Clock>,
     calls: AtomicU64,
+    endings: Counts<(Operation, Ending)>,
 }
 
 impl fmt::Debug for Pipeline {
@@ -105,21 +115,25 @@ impl Pipeline {
     /// A pipeline of these steps.
     #[must_use]
     pub fn new(admission: Arc<Admission>, gate: Arc<Gate>, keyring: Keyring, log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { admission, gate, keyring, log, clock, calls: AtomicU64::new(0) }
+        let endings = Counts::new(Ending::of_every_operation());
+        Self { admission, gate, keyring, log, clock, calls: AtomicU64::new(0), endings }
     }
 
     /// Answers one call. Whatever the answer is, it is recorded: a release before it leaves, a refusal in a sum.
     pub async fn run(&self, call: Call) -> Recorded<Result<Answer, Refusal>> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let (address, claimed) = (call.peer.address, call.claimed());
-        match self.answer(call).await {
+        let (operation, address, claimed) = (call.operation, call.peer.address, call.claimed());
+        let answered = match self.answer(call).await {
             Ok(recorded) => recorded,
             Err(refusal) => self.log.refused(address, claimed.as_ref(), basis::reason(&refusal), Err(refusal)),
-        }
+        };
+        self.endings.count(&(operation, Ending::of(answered.get())));
+        answered
     }
 
     /// Counts a call whose task ended without an answer, unless what became of it is on record: then nothing else is true.
     pub fn broken(&self, call: &Broken) {
+        self.endings.count(&(call.operation, Ending::Broken));
         if !call.on_record.0.load(Ordering::Acquire) {
             drop(self.log.refused(call.address, call.claimed.as_ref(), Reason::Unrecorded, ()));
         }
@@ -129,6 +143,12 @@ impl Pipeline {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// What the calls came to that have ended.
+    #[must_use]
+    pub fn endings(&self) -> &Counts<(Operation, Ending)> {
+        &self.endings
     }
 
     async fn answer(&self, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, Refusal> {

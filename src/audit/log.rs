@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -97,6 +98,7 @@ struct Shared {
     queue: Mutex<Queue>,
     writer: Mutex<Writer>,
     refusals: Mutex<Refusals>,
+    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -156,7 +158,13 @@ impl Log {
                 answer,
             });
         }
-        let shared = Shared { clock, queue: queue.into(), writer: writer.into(), refusals: Mutex::default() };
+        let shared = Shared {
+            clock,
+            queue: queue.into(),
+            writer: writer.into(),
+            refusals: Mutex::default(),
+            failed: AtomicU64::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -209,6 +217,12 @@ impl Log {
         let entries = lock(&self.shared.refusals).take();
         self.write_refusals(entries).await;
         self.write(&[stopped.into()]).await
+    }
+
+    /// Writes that failed so far. One may be for many records.
+    #[must_use]
+    pub fn failed_writes(&self) -> u64 {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     async fn write_refusals(&self, entries: Vec<Entry>) {
@@ -279,17 +293,24 @@ impl Flusher {
         if !self.synced.is_empty() {
             let (records, lost) = writer.write_synced(&self.synced);
             lock(&self.shared.refusals).lost(lost);
+            self.count(&records);
             tell(std::mem::take(&mut self.synced), records.as_ref().err().cloned());
             written.push(records);
         }
         for waiting in &self.refusals {
             let (records, lost) = writer.write_refusals(waiting);
             lock(&self.shared.refusals).lost(lost);
+            self.count(&records);
             written.push(records);
         }
         // The refusals themselves are counted as dropped when they were not written.
         tell(std::mem::take(&mut self.refusals), None);
         written
+    }
+
+    /// Before those who wait are told.
+    fn count(&self, written: &Result<Vec<Record>, Unrecorded>) {
+        self.shared.failed.fetch_add(written.is_err().into(), Ordering::Relaxed);
     }
 
     /// Takes over all that wait. When nothing does, this task has ended.

@@ -163,8 +163,13 @@ impl Certificate {
     /// What the status line says of its end; nothing while nobody has to be told.
     #[must_use]
     pub fn ends(&self, now: WallTime) -> Option<String> {
-        let not_after = self.serving.lock().unwrap_or_else(PoisonError::into_inner).pair.not_after();
-        expiry::in_short(not_after, now)
+        expiry::in_short(self.not_after(), now)
+    }
+
+    /// When the one that is served with ends.
+    #[must_use]
+    pub fn not_after(&self) -> WallTime {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).pair.not_after()
     }
 
     /// What listeners offer.

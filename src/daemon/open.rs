@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificate::{Certificate, CertificateError};
+use super::metrics::Asks;
 use super::{Server, assemble};
 use crate::approval::gate::Gate;
 use crate::audit;
@@ -108,7 +109,8 @@ impl Server {
         let (file, tail) =
             audit::file::File::open(&path, clock.now().wall).map_err(|source| OpenError::Audit { path, source })?;
         let log = Log::new(file, tail, Arc::clone(&clock));
-        let records = DurableRecords::new(log.clone(), store);
+        let asks = Arc::new(Asks::default());
+        let records = DurableRecords::new(log.clone(), store, Arc::clone(&asks));
         let admission = Arc::new(assemble::admission(config));
         let gate = Arc::new(Gate::new(
             assemble::policy(config),
@@ -124,6 +126,7 @@ impl Server {
             gate,
             pipeline: Arc::new(pipeline),
             log,
+            asks,
             clock,
             config: config.clone(),
             certificate: certificate.map(Arc::new),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::metrics::Asks;
 use crate::approval::ask::{AskId, ClosedAsk, Event, MatchCode, Outcome, Verdict};
 use crate::approval::gate::{Records, Unrecorded};
 use crate::audit::log::Log;
@@ -18,19 +19,21 @@ use crate::state::Store;
 pub struct DurableRecords {
     log: Log,
     store: Arc<Mutex<Store>>,
+    asks: Arc<Asks>,
 }
 
 impl DurableRecords {
-    /// Writes to these.
+    /// Writes to these, and counts in `asks` what became of asks.
     #[must_use]
-    pub fn new(log: Log, store: Store) -> Self {
-        Self { log, store: Arc::new(Mutex::new(store)) }
+    pub(super) fn new(log: Log, store: Store, asks: Arc<Asks>) -> Self {
+        Self { log, store: Arc::new(Mutex::new(store)), asks }
     }
 
     async fn write(&self, events: &[Event], standing: Option<&Standing>) -> Result<(), Unrecorded> {
         let entries: Vec<Entry> = events.iter().filter_map(entry).collect();
         if !entries.is_empty() {
             self.log.write(&entries).await.map_err(|error| Unrecorded(Box::new(error)))?;
+            self.asks.count(events);
         }
         let Some(standing) = standing.cloned() else { return Ok(()) };
         let store = Arc::clone(&self.store);
@@ -117,17 +120,21 @@ fn ask_closed(closed: &ClosedAsk) -> AskClosed {
         ask: name((closed.ask.id, closed.ask.code)),
         node: (&*closed.ask.node).into(),
         address: closed.ask.peer.address,
-        outcome: match closed.outcome {
-            Outcome::Approved => AskOutcome::Approved,
-            Outcome::Denied => AskOutcome::Denied,
-            Outcome::Blocked => AskOutcome::Blocked,
-            Outcome::Expired => AskOutcome::Expired,
-        },
+        outcome: outcome(closed.outcome),
         by: by.map(|vote| Name::new(&vote.approver)),
         channel: by.map(|vote| Name::new(&vote.channel)),
         attempts: closed.ask.attempts.into(),
         volumes: u64::try_from(closed.ask.blobs.len()).unwrap_or(u64::MAX),
         until: (closed.outcome != Outcome::Expired).then(|| closed.at.after(closed.lasts)),
+    }
+}
+
+pub(super) const fn outcome(outcome: Outcome) -> AskOutcome {
+    match outcome {
+        Outcome::Approved => AskOutcome::Approved,
+        Outcome::Denied => AskOutcome::Denied,
+        Outcome::Blocked => AskOutcome::Blocked,
+        Outcome::Expired => AskOutcome::Expired,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::mem;
 use std::net;
 use std::os::unix::net as unix;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::asleep::Asleep;
 use super::certificate::Certificate;
 use super::idle;
+use super::metrics::{Asks, Metrics};
 use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
@@ -41,6 +43,7 @@ pub struct Server {
     pub(super) gate: Arc<Gate>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) log: Log,
+    pub(super) asks: Arc<Asks>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: Config,
     /// What nodes are shown; none without TLS.
@@ -137,7 +140,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn run(self, sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
+    pub async fn run(self, mut sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
         let Surroundings { mut orders, origin, manager, asleep } = around;
         asleep.remove();
         let installation = Name::new(&self.config.installation.to_string());
@@ -157,7 +160,9 @@ impl Server {
             let hint = "add RuntimeDirectory=nightlatch/server to the service, as nightlatch.service has it";
             tracing::warn!(hint, "exit_after_idle is undone by any attached channel");
         }
+        let listeners = mem::take(&mut sockets.metrics);
         let mut services = self.start(sockets, &calls, &accepted, &stopping)?;
+        Metrics::new(&self, &watch).serve(listeners, &mut services.listeners)?;
         services.clockwork.spawn({
             let watch = Arc::clone(&watch);
             async move { match watch.keep_telling().await {} }
@@ -320,12 +325,12 @@ async fn told_to_stop(orders: &mut mpsc::Receiver<Order>, reload: &Notify) -> &'
     }
 }
 
-fn tcp(listener: net::TcpListener) -> io::Result<TcpListener> {
+pub(super) fn tcp(listener: net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-fn unix(listener: unix::UnixListener) -> io::Result<UnixListener> {
+pub(super) fn unix(listener: unix::UnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::listen;
-use crate::listen::systemd::{CHANNEL_PREFIX, InheritError, Inherited};
+use crate::listen::systemd::{CHANNEL_PREFIX, InheritError, Inherited, MetricsListener};
 
 /// Where the server listens.
 #[derive(Debug, Default)]
 pub struct Sockets {
     pub(super) talos: Vec<net::TcpListener>,
     pub(super) channels: Vec<(Box<str>, unix::UnixListener)>,
+    /// Only systemd passes one.
+    pub(super) metrics: Vec<MetricsListener>,
     /// Whether systemd holds them too, and starts the process again when somebody connects.
     pub(super) inherited: bool,
 }
@@ -79,11 +81,8 @@ impl Sockets {
     pub fn inherit(config: &Config) -> Result<Option<Self>, SocketError> {
         let names: Vec<&str> = config.channels.iter().map(|channel| &*channel.name).collect();
         let Some(Inherited { talos, channels, metrics }) = listen::systemd::inherit(&names)? else { return Ok(None) };
-        if metrics.is_some() {
-            tracing::warn!("metrics unserved");
-        }
         let channels = channels.into_iter().map(|(name, socket)| (name.into(), socket)).collect();
-        Self { talos, channels, inherited: true }.checked(config).map(Some)
+        Self { talos, channels, metrics, inherited: true }.checked(config).map(Some)
     }
 
     /// Those that `config` names, for a start by hand.
@@ -160,7 +159,7 @@ mod tests {
     fn channels_without_a_socket_are_found() {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = unix::UnixListener::bind(directory.path().join("cli.sock")).expect("a socket");
-        let sockets = Sockets { talos: vec![], channels: vec![("cli".into(), listener)], inherited: false };
+        let sockets = Sockets { channels: vec![("cli".into(), listener)], ..Sockets::default() };
         assert_eq!(sockets.unserved(&["cli", "telegram"]), ["telegram"]);
         assert_eq!(Sockets::default().unserved(&["cli", "telegram"]), ["cli", "telegram"]);
     }

@@ -11,7 +11,7 @@ use super::certificate::Certificate;
 use super::panics;
 use super::server::TICK;
 use crate::approval::gate::{Gate, UnderWay};
-use crate::clock::Clock;
+use crate::clock::{Clock, WallTime};
 use crate::peer::admission::Admission;
 
 /// What the line says.
@@ -90,17 +90,26 @@ impl Watch {
         self.tell();
     }
 
-    /// Tells the service manager how it is. Returns only when no lock of the gate is stuck.
-    pub(super) fn tell(&self) {
-        let status = Status {
+    /// How it is. Returns only when no lock of the gate is stuck.
+    pub(super) fn status(&self) -> Status {
+        Status {
             nodes: self.admission.lists().nodes().count(),
             under_way: self.gate.under_way(),
             panics: panics::count(),
             not_reloaded: self.not_reloaded.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             certificate: self.certificate.as_ref().and_then(|(certificate, clock)| certificate.ends(clock.now().wall)),
             stopping: self.gate.is_stopping(),
-        };
-        self.manager.status(&status.to_string());
+        }
+    }
+
+    /// When the certificate ends that is served with; none without TLS.
+    pub(super) fn certificate_not_after(&self) -> Option<WallTime> {
+        self.certificate.as_ref().map(|(certificate, _)| certificate.not_after())
+    }
+
+    /// Tells the service manager how it is.
+    pub(super) fn tell(&self) {
+        self.manager.status(&self.status().to_string());
     }
 
     /// Tells the service manager how it is, once a second, and that the server lives, at half of its watchdog's time. The

@@ -20,8 +20,17 @@ pub struct Inherited {
     pub talos: Vec<TcpListener>,
     /// By channel.
     pub channels: BTreeMap<String, UnixListener>,
-    /// For metrics. Nothing is served there yet.
-    pub metrics: Option<TcpListener>,
+    /// For metrics; there may be several, such as a path and a port.
+    pub metrics: Vec<MetricsListener>,
+}
+
+/// A socket for metrics: whether it has a path or a port, the socket unit says.
+#[derive(Debug)]
+pub enum MetricsListener {
+    /// It has a port.
+    Tcp(TcpListener),
+    /// It has a path.
+    Unix(UnixListener),
 }
 
 /// Why the passed sockets cannot be used.
@@ -98,10 +107,16 @@ fn take(mut passed: ListenFd, names: &[String], channels: &[&str]) -> Result<Opt
             None if name == TALOS => inherited
                 .talos
                 .push(passed.take_tcp_listener(index).map_err(wrong("a TCP socket"))?.ok_or_else(surplus)?),
-            None if name == METRICS && inherited.metrics.is_none() => {
-                inherited.metrics = passed.take_tcp_listener(index).map_err(wrong("a TCP socket"))?;
+            None if name == METRICS => {
+                let listener = match passed.take_unix_listener(index) {
+                    Ok(listener) => listener.map(MetricsListener::Unix),
+                    Err(_) => passed
+                        .take_tcp_listener(index)
+                        .map_err(wrong("a Unix stream socket or a TCP socket"))?
+                        .map(MetricsListener::Tcp),
+                };
+                inherited.metrics.push(listener.ok_or_else(surplus)?);
             }
-            None if name == METRICS => return Err(surplus()),
             _ => return Err(InheritError::Unknown(name.clone())),
         }
     }

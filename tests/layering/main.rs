@@ -33,6 +33,7 @@ const API: &str = "nightlatch_approval_api";
 const TABLE: &[Row] = &[
     Row { module: "secret", uses: &[], beyond: &[] },
     Row { module: "clock", uses: &[], beyond: &[] },
+    Row { module: "metrics", uses: &[], beyond: &[] },
     Row { module: "request", uses: &["secret"], beyond: &[] },
     Row { module: "credential", uses: &["secret"], beyond: &[] },
     Row { module: "config", uses: &["request", "peer"], beyond: &[] },
@@ -50,7 +51,7 @@ const TABLE: &[Row] = &[
     Row { module: "seal", uses: &["approval", "key", "request", "secret"], beyond: &[] },
     Row {
         module: "pipeline",
-        uses: &["approval", "audit", "key", "peer", "request", "seal"],
+        uses: &["approval", "audit", "key", "metrics", "peer", "request", "seal"],
         beyond: &[("clock", "admission and the record of a release are told the time")],
     },
     Row {
@@ -74,6 +75,7 @@ const TABLE: &[Row] = &[
             "credential",
             "key",
             "listen",
+            "metrics",
             "peer",
             "pipeline",
             "request",
@@ -119,6 +121,7 @@ const PLACES: &[(&[&str], &[&str], &str)] = &[
         &["certificate", "listen::tls", "daemon::certificate", "config::tls", "cli"],
         "nobody else knows whether a connection is encrypted, or by what",
     ),
+    (&["hyper"], &["metrics::http"], "one place answers plain HTTP, and says how little it answers"),
     (&["toml"], &["config", "daemon", "cli"], "nothing below the composition root knows how it is configured"),
 ];
 

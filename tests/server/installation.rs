@@ -136,14 +136,20 @@ impl Installation {
 
     /// Starts the server on `listener`, as systemd passes it, and returns when `manager` knows that it is ready.
     pub(crate) fn start_on(&self, listener: &TcpListener, manager: &Manager) -> Server {
-        const ACTIVATED: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ exec "$0" "$@""#;
+        self.start_on_both(listener, None, manager)
+    }
+
+    /// The same, with a socket for metrics beside it.
+    pub(crate) fn start_on_both(&self, talos: &TcpListener, metrics: Option<OwnedFd>, manager: &Manager) -> Server {
+        const ACTIVATED: &str = r#"exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec "$0" "$@""#;
+        let (count, names) = if metrics.is_some() { ("2", "talos:metrics") } else { ("1", "talos") };
         let child = Command::new("sh")
             .args(["-euc", ACTIVATED, env!("CARGO_BIN_EXE_nightlatch"), "serve", "--config"])
             .arg(self.configuration())
-            .envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "talos")])
+            .envs([("LISTEN_FDS", count), ("LISTEN_FDNAMES", names)])
             .env("NOTIFY_SOCKET", manager.path())
-            .stdin(OwnedFd::from(listener.try_clone().expect("a copy")))
-            .stdout(Stdio::null())
+            .stdin(OwnedFd::from(talos.try_clone().expect("a copy")))
+            .stdout(metrics.map_or_else(Stdio::null, Stdio::from))
             .stderr(File::create(self.log()).expect("a log"))
             .spawn()
             .expect("a shell");

@@ -13,4 +13,5 @@ mod installation;
 mod journal;
 mod life;
 mod manager;
+mod metrics;
 mod start_up;

@@ -132,6 +132,13 @@ impl Gate {
         }
     }
 
+    /// How many processes follow the events of `channel`.
+    #[must_use]
+    pub fn attached(&self, channel: &str) -> usize {
+        let subscribers = lock(&self.subscribers);
+        subscribers.iter().filter(|one| *one.channel == *channel && !one.events.is_closed()).count()
+    }
+
     /// Whether nothing would be lost if the process ended now: no ask, no grant, no act under way, nothing unsaved.
     #[must_use]
     pub fn is_idle(&self) -> bool {

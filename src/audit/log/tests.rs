@@ -451,6 +451,20 @@ async fn refusals_are_summed_up_once_a_minute_and_not_synced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn writes_that_failed_are_counted() {
+    let (log, sink, clock) = log();
+    log.write(&[saved(1)]).await.expect("the disk works");
+    assert_eq!(log.failed_writes(), 0);
+    sink.fails(&[Fault::NoSpace]);
+    log.write(&[saved(2)]).await.expect_err("no space");
+    assert_eq!(log.failed_writes(), 1, "before anybody hears of it");
+    sink.disk().no_spare = true;
+    refuse(&log);
+    log.flush_refusals(clock.now()).await;
+    assert_eq!(log.failed_writes(), 2, "the first sign of a disk that fills up");
+}
+
+#[tokio::test(start_paused = true)]
 async fn junk_takes_no_space_from_releases() {
     let (log, sink, clock) = log();
     sink.disk().no_spare = true;

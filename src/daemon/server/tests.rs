@@ -12,6 +12,7 @@ use crate::clock::{Moment, Now, WallTime};
 use crate::credential;
 use crate::key::Keyring;
 use crate::key::local::LocalKey;
+use crate::listen::systemd::MetricsListener;
 use crate::peer::Peer;
 use crate::request::{Operation, Request};
 use crate::state::Store;
@@ -67,14 +68,15 @@ impl Bench {
         let talos = vec![net::TcpListener::bind("127.0.0.1:0").expect("a port")];
         let (told, orders) = mpsc::channel(1);
         let around = Surroundings { orders, origin: None, manager: Manager::default(), asleep: Asleep::default() };
-        let sockets = Sockets { talos, channels: vec![], inherited };
+        let sockets = Sockets { talos, inherited, ..Sockets::default() };
         Self { directory, server, told, around, sockets }
     }
 
     /// After how many seconds it ends.
     async fn ends(self) -> u64 {
         let began = instant();
-        self.server.run(self.sockets, self.around).await.expect("a good end");
+        let running = self.server.run(self.sockets, self.around);
+        tokio::time::timeout(Duration::from_secs(7_200), running).await.expect("it ends").expect("a good end");
         let log = fs::read_to_string(self.directory.path().join("state/audit.log")).expect("an audit log");
         assert!(log.trim_end().ends_with(r#""event":"stopped","reason":"idle"}"#), "{log}");
         began.elapsed().as_secs()
@@ -110,6 +112,29 @@ async fn channels_find_that_it_sleeps_from_when_it_is_idle_until_it_starts() {
     bench.around.asleep = asleep;
     bench.ends().await;
     assert!(file.exists(), "it was idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn scrapes_keep_no_idle_server_alive() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut bench = Bench::new(true);
+    let path = bench.directory.path().join("metrics.sock");
+    let listener = unix::UnixListener::bind(&path).expect("a socket");
+    bench.sockets.metrics = vec![MetricsListener::Unix(listener)];
+    let answered = Arc::<AtomicU64>::default();
+    let counted = Arc::clone(&answered);
+    tokio::spawn(async move {
+        while let Ok(mut scrape) = tokio::net::UnixStream::connect(&path).await {
+            let _sent = scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            let mut answer = String::new();
+            let _ended = scrape.read_to_string(&mut answer).await;
+            counted.fetch_add(answer.ends_with("# EOF\n").into(), Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(7)).await;
+        }
+    });
+    let seconds = bench.ends().await;
+    assert!((60..63).contains(&seconds), "{seconds}");
+    assert_eq!(answered.load(Ordering::Relaxed), 9, "every 7 s");
 }
 
 #[tokio::test(start_paused = true)]
