@@ -157,7 +157,7 @@ server_sandbox() {
     check "it has the credential that is its own, and no other" found credentials nightlatch-key
     check "it can read no credential of another unit" found credentials-of-others none
     check "it can read nothing of the bot's" found read:/var/lib/nightlatch-bot none
-    check "it can write nowhere but into its state" found writable-mounts /var/lib/nightlatch
+    check "it can write nowhere but into its state" found writable-mounts /run/nightlatch/server,/var/lib/nightlatch
     check "it can write into no directory of everybody's" found_each 'EROFS|EACCES' \
         write:/tmp write:/var/tmp write:/dev/shm write:/run/lock write:/srv/everybody
     check "it can run nothing that it wrote" found run-written EACCES
@@ -355,10 +355,10 @@ key = "/etc/nightlatch/tls/privkey.pem"
 names = ["192.0.2.1"]
 END
     manage restart nightlatch.service
-    coproc kept { remote "$client" "${tls[@]}" keep 2>"$directory/errors"; }
+    coproc kept { remote "$client" "${tls[@]}" keep 2>"$directory/kept.errors"; }
     asker=$kept_PID
     before=$(call_kept)
-    [[ -n $before ]] || fail "no connection to keep: $(cat "$directory/errors")"
+    [[ -n $before ]] || fail "no connection to keep: $(cat "$directory/kept.errors")"
     install_certificate new
     manage reload nightlatch.service
     check "a new connection gets the new one" within 5 serves_another "$before"
@@ -397,7 +397,11 @@ serves_another() {
 }
 
 same_connection() {
-    [[ -n $1 && $(call_kept) == "$1" ]]
+    local now
+    now=$(call_kept)
+    [[ $now == "$1" ]] && return
+    echo "   was: $1, is: $now $(cat "$directory/kept.errors")"
+    return 1
 }
 
 # --- restarts: bot and server, in every order

@@ -51,7 +51,7 @@ remote() {
 fail() {
     {
         echo "failed: $*"
-        inside journalctl --quiet --no-pager --output=short-monotonic --lines=40 | sed 's/^/journal: /'
+        [[ ! -e $state/init ]] || inside journalctl --quiet --no-pager --output=short-monotonic --lines=40 | sed 's/^/journal: /'
     } >&2
     exit 1
 }

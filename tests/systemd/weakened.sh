@@ -33,6 +33,8 @@ for file in "$here"/weakened/*/*.conf; do
     named=$(sed -n 's/^# Must fail: //p' "$file" | sort)
     [[ -n $named ]] || fail "$file names no assertion"
     groups=$(cut -d : -f 1 <<<"$named" | sort -u)
+    # idle.sh looks at these itself.
+    [[ $groups != idle ]] || continue
     if (($# > 0)) && [[ " $* " != *" ${groups%%$'\n'*} "* ]]; then
         continue
     fi
