@@ -416,9 +416,9 @@ restarts() {
     check "the bot, then the server" all_is_well
     manage restart nightlatch-bot.service nightlatch.service
     check "both at once" all_is_well
-    check "all sockets with them, again and again" sockets_restart
     manage stop nightlatch-bot.service
-    check "the server answers without the bot" answers 5
+    manage stop nightlatch.service
+    check "the server starts and answers without the bot" answers 2
     manage stop nightlatch.socket
     manage start nightlatch-bot.service
     check "a bot that starts leaves a server alone that was stopped by its socket, and says that it misses it" misses_the_server
@@ -430,6 +430,8 @@ restarts() {
     manage start nightlatch.service nightlatch-bot.service
     manage kill --signal=KILL nightlatch-bot.service
     check "a bot that crashed comes back" within "$patience" follows "$process"
+    check "all sockets together, again and again" sockets_restart
+    manage reset-failed
     start_all
 }
 
@@ -451,6 +453,30 @@ goes_on() {
 
 all_is_well() {
     within "$patience" follows && answers 5
+}
+
+# --- phone: asked and answered on Telegram. It needs what phone.sh starts.
+
+phone() {
+    local unit
+    for unit in nightlatch-bot nightlatch; do
+        manage restart nightlatch.service nightlatch-bot.service
+        manage restart "$unit.service"
+        check "a press is the node's answer, when $unit was restarted last" pressed
+    done
+}
+
+pressed() {
+    local before asker message nonce code=1
+    within "$patience" status_says nightlatch-bot.service '^0 questions are open$' || return
+    before=$(telephone count)
+    head -c 32 /dev/urandom | ask seal "$cp_1" -tries 60 >"$directory/answer" 2>"$directory/errors" &
+    asker=$!
+    if read -r message _ nonce < <(telephone prompt "$before") && telephone press a "$nonce" "$message"; then
+        wait "$asker" && [[ -s $directory/answer ]] && code=0
+    fi
+    kill "$asker" 2>/dev/null || true
+    return "$code"
 }
 
 # --- upgrade: in the middle of an ask
