@@ -1,5 +1,5 @@
 # Telegram for the booted system: the Bot API server of tests/telegram/bridge.py on its loopback, and a phone. For run.sh, which
-# sources this after installation.sh.
+# sources this after assertions.sh.
 # shellcheck shell=bash
 
 store_port=8082
@@ -35,4 +35,28 @@ telegram_stop() {
 
 telephone() {
     "$sandbox" beside "$state" "$directory/venv/bin/python" "$root/tests/telegram/phone.py" "$telegram_port" "$@"
+}
+
+# --- phone: the group, as those of assertions.sh
+
+phone() {
+    local unit
+    for unit in nightlatch-bot nightlatch; do
+        manage restart nightlatch.service nightlatch-bot.service
+        manage restart "$unit.service"
+        check "a press is the node's answer, when $unit was restarted last" pressed
+    done
+}
+
+pressed() {
+    local before asker message nonce code=1
+    within "$patience" status_says nightlatch-bot.service '^0 questions are open$' || return
+    before=$(telephone count)
+    head -c 32 /dev/urandom | ask seal "$cp_1" -tries 60 >"$directory/answer" 2>"$directory/errors" &
+    asker=$!
+    if read -r message _ nonce < <(telephone prompt "$before") && telephone press a "$nonce" "$message"; then
+        wait "$asker" && [[ -s $directory/answer ]] && code=0
+    fi
+    kill "$asker" 2>/dev/null || true
+    return "$code"
 }
