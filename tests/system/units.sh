@@ -1,5 +1,6 @@
 #!/bin/bash
-# The units as systemd reads them: nothing that it does not know, and no more exposure than was looked at.
+# The units as systemd reads them, without booting anything: nothing that it does not know, and no more exposure than was looked
+# at. What it then makes of them is shown by tests/systemd/run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,6 +15,10 @@ trap 'rm -rf "$units"' EXIT
 for unit in systemd/*.service systemd/*.socket; do
     sed -E 's|^(ExecStart=)[^ ]+.*|\1/bin/true|; s|^ExecReload=.*||' "$unit" >"$units/${unit##*/}"
 done
+# The example, as an administrator would put it in force.
+mkdir "$units/nightlatch.socket.d"
+sed 's/^#IPAddress/IPAddress/' systemd/nightlatch.socket.d/networks.conf >"$units/nightlatch.socket.d/networks.conf"
+grep -q '^IPAddressDeny=any$' "$units/nightlatch.socket.d/networks.conf"
 said=$(cd "$units" && SYSTEMD_UNIT_PATH="$units:" systemd-analyze verify --recursive-errors=no ./*.service ./*.socket 2>&1) || true
 # Remarks about the units of the machine itself are not about these.
 if grep -F "$units" <<<"$said" || grep -E '(^|/)nightlatch[^ ]*: ' <<<"$said"; then
