@@ -1,5 +1,6 @@
 //! The composition root: the only module that knows everyone.
 
+pub mod asleep;
 pub mod assemble;
 pub mod certificate;
 pub mod explain;

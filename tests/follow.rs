@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use nightlatch_approval_api::v1::approvals_server::{Approvals, ApprovalsServer};
 use nightlatch_approval_api::v1::event::Event;
-use nightlatch_approval_api::{Follow, Update, v1};
+use nightlatch_approval_api::{Follow, Update, asleep_file, v1};
 use tempfile::TempDir;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -47,6 +47,37 @@ fn snapshot(installation: &str) -> Result<v1::Event, Status> {
     Ok(v1::Event { event: Some(Event::Snapshot(snapshot)) })
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_sleeps_is_not_woken_and_followed_when_somebody_else_has() {
+    let directory = TempDir::new().expect("a directory");
+    let socket = directory.path().join("channel.sock");
+    let asleep = asleep_file(&socket);
+    assert_eq!(asleep, directory.path().join("server/asleep"));
+    std::fs::create_dir(directory.path().join("server")).expect("a directory");
+    std::fs::write(&asleep, "").expect("asleep");
+    // systemd holds it, and would start the server for a connection.
+    let listener = tokio::net::UnixListener::bind(&socket).expect("a socket");
+    let mut follow = Follow::new(&socket);
+    let hour = std::time::Duration::from_secs(3600);
+    let told = tokio::time::timeout(hour, follow.next()).await;
+    assert!(matches!(told, Ok(Ok(Update::Asleep))), "{told:?}");
+    tokio::select! {
+        biased;
+        _ = listener.accept() => panic!("it is woken"),
+        update = follow.next() => panic!("said again: {update:?}"),
+        () = tokio::time::sleep(hour) => {}
+    }
+    let service = ApprovalsServer::new(Scripted(Mutex::new(VecDeque::from([vec![snapshot("awake")]]))));
+    tokio::spawn(
+        tonic::transport::Server::builder().add_service(service).serve_with_incoming(UnixListenerStream::new(listener)),
+    );
+    std::fs::remove_file(&asleep).expect("awake");
+    assert!(matches!(follow.next().await, Ok(Update::Connected(snapshot)) if snapshot.installation == "awake"));
+    // It ends its stream again, and sleeps.
+    std::fs::write(&asleep, "").expect("asleep");
+    assert!(matches!(follow.next().await, Ok(Update::Asleep)));
+}
+
 /// Everything that is told of a server with these streams, until it refuses for good.
 async fn told(stretches: impl IntoIterator<Item = Stretch>) -> Vec<String> {
     let directory = TempDir::new().expect("a directory");
@@ -61,6 +92,7 @@ async fn told(stretches: impl IntoIterator<Item = Stretch>) -> Vec<String> {
             Update::Connected(snapshot) => snapshot.installation,
             Update::Event(event) => format!("{event:?}"),
             Update::Lost(status) => format!("lost: {}", status.message()),
+            Update::Asleep => "asleep".to_owned(),
         });
     }
     told

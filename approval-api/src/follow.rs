@@ -1,6 +1,6 @@
 //! The asks of a server, followed across its restarts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tonic::{Code, Status, Streaming};
@@ -14,6 +14,15 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Longest time between two attempts to connect.
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a server that sleeps has been woken. A held call waits for its answer meanwhile.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The file that is there while the server sleeps: docs/spec/approval-protocol.md, "Sleep".
+#[must_use]
+pub fn asleep_file(socket: &Path) -> PathBuf {
+    socket.with_file_name("server").join("asleep")
+}
+
 /// What there is to know.
 #[derive(Debug)]
 pub enum Update {
@@ -24,15 +33,27 @@ pub enum Update {
     Event(Event),
     /// The connection is lost, or was not to be had. It is tried again.
     Lost(Status),
+    /// The server ended because nothing happened for long: nothing is open. It is not connected to before somebody else has
+    /// woken it.
+    Asleep,
 }
 
 /// Follows the asks of one server for ever.
 #[derive(Debug)]
 pub struct Follow {
     client: Client,
+    asleep: PathBuf,
     events: Option<Streaming<v1::Event>>,
     retry: Duration,
-    told_lost: bool,
+    told: Told,
+}
+
+/// What was told since the server was there last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Lost,
+    Asleep,
 }
 
 impl Follow {
@@ -42,21 +63,37 @@ impl Follow {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { client: connect(socket), events: None, retry: FIRST_RETRY, told_lost: false }
+        Self {
+            client: connect(socket),
+            asleep: asleep_file(socket),
+            events: None,
+            retry: FIRST_RETRY,
+            told: Told::Nothing,
+        }
     }
 
-    /// Waits for the next update. While the server is away there is one [`Update::Lost`], and then silence until it is
-    /// back. A stream that the server ends in peace is no loss unless the next one ends before anything came. Cancel safe:
+    /// Waits for the next update. While the server is away there is one [`Update::Lost`], while it sleeps one
+    /// [`Update::Asleep`], and then silence until it is back. A stream that the server ends in peace is no loss unless the next one ends before anything came. Cancel safe:
     /// an update that was not returned comes with the next call.
     ///
     /// # Errors
     /// When the server refuses this process for good.
     pub async fn next(&mut self) -> Result<Update, Status> {
         loop {
+            // A look at a file in memory, which no task has to wait for.
+            if self.events.is_none() && self.asleep.exists() {
+                if self.told != Told::Asleep {
+                    self.told = Told::Asleep;
+                    return Ok(Update::Asleep);
+                }
+                tokio::time::sleep(LOOK).await;
+                self.retry = FIRST_RETRY;
+                continue;
+            }
             let lost = match self.advance().await {
                 Ok(Some(update)) => {
                     self.retry = FIRST_RETRY;
-                    self.told_lost = false;
+                    self.told = Told::Nothing;
                     return Ok(update);
                 }
                 Ok(None) if self.retry == FIRST_RETRY => None,
@@ -66,9 +103,10 @@ impl Follow {
             };
             self.events = None;
             if let Some(lost) = lost
-                && !self.told_lost
+                && self.told != Told::Lost
+                && !self.asleep.exists()
             {
-                self.told_lost = true;
+                self.told = Told::Lost;
                 return Ok(Update::Lost(lost));
             }
             tokio::time::sleep(self.retry).await;

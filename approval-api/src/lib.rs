@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
-pub use follow::{Follow, Update};
+pub use follow::{Follow, Update, asleep_file};
 
 /// Messages and service of `nightlatch.approval.v1`.
 pub mod v1 {

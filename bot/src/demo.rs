@@ -9,7 +9,7 @@ pub use page::{html, text};
 use nightlatch_approval_api::v1;
 
 use crate::message::{ChatId, Message, UserId};
-use crate::render::{self, HeardGrant, KnownNode, Outage, Prompt, Releases, Stage, Status};
+use crate::render::{self, HeardGrant, KnownNode, Outage, Prompt, Releases, Stage, Status, Whereabouts};
 use crate::zone::Zone;
 use pretend::{NOW, Pretend, at, closed, node, notice, refusal, released};
 
@@ -136,7 +136,7 @@ fn commands() -> Vec<(&'static str, Message)> {
     let nodes = all.iter().map(|node| KnownNode { node, last_approved_at_ms: at(-86_400), last_approved_by: "alice" });
     let status = Status {
         bot_version: "0.1.0",
-        server_version: Some("0.1.0"),
+        server: Whereabouts::Here("0.1.0"),
         since_ms: at(-200_000),
         open: asks.len(),
         grants: &grants,
@@ -146,6 +146,10 @@ fn commands() -> Vec<(&'static str, Message)> {
     vec![
         ("/pending", render::pending(&asks, NOW, zone)),
         ("/status", render::status(&status, NOW, zone)),
+        (
+            "/status, while the server sleeps",
+            render::status(&Status { server: Whereabouts::Asleep, ..status }, NOW, zone),
+        ),
         ("/nodes, of 400", render::nodes(&nodes.collect::<Vec<_>>(), &asks, &refusals, NOW, zone)),
         ("/history", render::history(&closed, NOW, zone)),
         ("/help", render::help()),

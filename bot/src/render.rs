@@ -21,13 +21,13 @@ use nightlatch_approval_api::v1;
 
 pub use answer::{Answer, Answered, answer};
 pub use list::{
-    HeardGrant, KnownNode, Reply, Status, help, history, node_wanted, nodes, pending, reply, start, status, stranger,
-    unknown_command,
+    HeardGrant, KnownNode, Reply, Status, Whereabouts, help, history, node_wanted, nodes, pending, reply, start,
+    status, stranger, unknown_command,
 };
 pub use releases::{Keys, Released, Releases};
 pub use told::{
-    Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_away,
-    server_back, telegram_back, test,
+    Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_asleep,
+    server_away, server_back, telegram_back, test,
 };
 
 pub use facts::asks_more;

@@ -177,6 +177,8 @@ struct Server {
     here_since: Option<Duration>,
     /// Since when it is not there.
     away_since: Duration,
+    /// Whether it is not there because nothing happened for long.
+    is_asleep: bool,
     /// Whether the prompts say so.
     is_shown_away: bool,
     version: String,
@@ -188,6 +190,13 @@ struct Server {
     nodes: Vec<v1::NodeStatus>,
     /// When the grants were told, in milliseconds since 1970-01-01 00:00 UTC: they say how much is left of them.
     told_at_ms: i64,
+}
+
+impl Server {
+    /// Whether it is not there and should be.
+    fn is_away(&self) -> bool {
+        self.here_since.is_none() && !self.is_asleep
+    }
 }
 
 /// An ask that is open.

@@ -343,6 +343,13 @@ pub(crate) mod told {
     pub(crate) const SERVER_AWAY_MEANS: &str = "No node gets a key and nothing can be answered until it is back. If \
                                                 nobody stopped it, look on its host: systemctl status nightlatch";
 
+    pub(crate) fn server_asleep(since: &str) -> String {
+        format!("😴 nightlatch sleeps since {since}")
+    }
+
+    pub(crate) const SERVER_ASLEEP_MEANS: &str =
+        "Nobody waits for an answer. It wakes up when a node calls, and then asks.";
+
     pub(crate) fn server_back(at: &str, after: &str) -> String {
         format!("🔌 nightlatch is back · {at}, after {after}")
     }
@@ -537,7 +544,7 @@ pub(crate) mod list {
         format!("{begins}{code} · {node} {wants} · {address} · {at}")
     }
 
-    pub(crate) const NO_NODES: &str = "No nodes are known: the server is away, or is too old to tell";
+    pub(crate) const NO_NODES: &str = "No nodes are known: the server is away or asleep, or is too old to tell";
 
     pub(crate) fn nodes(count: usize) -> String {
         if count == 1 { "🖥 1 node".to_owned() } else { format!("🖥 {count} nodes") }

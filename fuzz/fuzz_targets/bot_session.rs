@@ -213,7 +213,8 @@ impl World {
 
 fn play(script: &mut Script<'_>, world: &mut World) -> Option<()> {
     loop {
-        match script.byte()? % 12 {
+        let what = script.byte()?;
+        match what % 12 {
             0 => {
                 if let Ok(snapshot) = v1::Snapshot::decode(script.some()?) {
                     world.alarming.clear();
@@ -236,6 +237,7 @@ fn play(script: &mut Script<'_>, world: &mut World) -> Option<()> {
                     world.take(Input::Server(Box::new(Update::Event(event))));
                 }
             }
+            3 if what >= 128 => world.take(Input::Server(Box::new(Update::Asleep))),
             3 => world.take(Input::Server(Box::new(Update::Lost(Status::unavailable("gone"))))),
             4 => {
                 for update in nightlatch_bot::telegram::incoming(script.some()?).into_iter().flatten() {

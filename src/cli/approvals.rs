@@ -225,6 +225,7 @@ impl Session {
                 Update::Lost(status) => {
                     self.print(|_| text::lost(&self.socket), || json::lost(&status))?;
                 }
+                Update::Asleep => self.print(|_| text::asleep(), json::asleep)?,
             }
         }
     }

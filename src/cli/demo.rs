@@ -134,7 +134,7 @@ impl Person {
         let ask = match update {
             Update::Event(Event::Opened(ask)) => ask,
             Update::Connected(snapshot) => snapshot.asks.into_iter().next()?,
-            Update::Event(_) | Update::Lost(_) => return None,
+            Update::Event(_) | Update::Lost(_) | Update::Asleep => return None,
         };
         self.narrator.server("asks a person before it answers");
         self.narrator.prompt(&text::headline(&ask));

@@ -16,6 +16,7 @@ use crate::clock::HostClock;
 use crate::config::{self, Config, LogLevel, Tls};
 use crate::credential::contents::ContentsError;
 use crate::credential::{self, terminal};
+use crate::daemon::asleep::Asleep;
 use crate::daemon::certificate::CertificateError;
 use crate::daemon::open::OpenError;
 use crate::daemon::reload::{Origin, load_again};
@@ -85,10 +86,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Not before the state is held: whoever can connect finds a server that can answer.
     let sockets = inherited.map_or_else(|| Sockets::bind(&config), Ok).map_err(|error| socket_failure(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
-    let manager = Manager::from_environment();
+    let (manager, asleep) = (Manager::from_environment(), Asleep::from_environment());
     let ended = runtime.block_on(async {
         let origin = Some(Origin { load: load_again(path, on_top), levels });
-        let around = Surroundings { orders: orders()?, origin, manager };
+        let around = Surroundings { orders: orders()?, origin, manager, asleep };
         for address in sockets.talos_addresses() {
             tracing::info!(%address, "listening");
         }

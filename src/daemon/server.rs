@@ -17,6 +17,7 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::asleep::Asleep;
 use super::certificate::Certificate;
 use super::idle;
 use super::reload::{Origin, Reload};
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub origin: Option<Origin>,
     /// The service manager.
     pub manager: Manager,
+    /// What it leaves behind when it ends because it is idle.
+    pub asleep: Asleep,
 }
 
 /// What a running server is told to do.
@@ -80,6 +83,9 @@ const MAX_CHANNEL_MESSAGE_LEN: usize = 16 * 1024;
 
 /// Calls that one connection of a channel may have open: it follows events, and people answer now and then.
 const MAX_CHANNEL_CALLS: u32 = 64;
+
+/// The reason of an end that nobody asked for, because nothing happened for long.
+const IDLE: &str = "idle";
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +138,8 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub async fn run(self, sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
-        let Surroundings { mut orders, origin, manager } = around;
+        let Surroundings { mut orders, origin, manager, asleep } = around;
+        asleep.remove();
         let installation = Name::new(&self.config.installation.to_string());
         self.log
             .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
@@ -145,6 +152,10 @@ impl Server {
         if self.config.exit_after_idle.is_some() && quiet.is_none() {
             let hint = "only a service whose sockets systemd holds is started again: see nightlatch.socket";
             tracing::warn!(hint, "exit_after_idle not done");
+        }
+        if quiet.is_some() && !asleep.can_be_left() {
+            let hint = "add RuntimeDirectory=nightlatch/server to the service, as nightlatch.service has it";
+            tracing::warn!(hint, "exit_after_idle is undone by any attached channel");
         }
         let mut services = self.start(sockets, &calls, &accepted, &stopping)?;
         services.clockwork.spawn({
@@ -168,11 +179,15 @@ impl Server {
             let stop = async {
                 tokio::select! {
                     reason = told_to_stop(&mut orders, &reload) => reason,
-                    () = self.idle(quiet, &calls, &accepted) => "idle",
+                    () = self.idle(quiet, &calls, &accepted) => IDLE,
                 }
             };
             services.until(stop).await
         };
+        if matches!(ended, Ok(IDLE)) {
+            // Before the channels are cut off, which they would try to mend.
+            asleep.leave();
+        }
         tokio::select! {
             biased;
             _ = told_to_stop(&mut orders, &reload) => Err(ServeError::CutOff),

@@ -175,7 +175,7 @@ proptest! {
             .collect();
         let status = Status {
             bot_version: "0",
-            server_version: Some(asks.first().map_or("", |ask| &ask.address)),
+            server: Whereabouts::Here(asks.first().map_or("", |ask| &ask.address)),
             since_ms: NOW,
             open: asks.len(),
             grants: &grants,

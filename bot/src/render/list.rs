@@ -31,14 +31,25 @@ pub struct KnownNode<'a> {
     pub last_approved_by: &'a str,
 }
 
+/// Where the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts<'a> {
+    /// There, in this version.
+    Here(&'a str),
+    /// Not there, because nothing happened for long.
+    Asleep,
+    /// Not there, and it should be.
+    Away,
+}
+
 /// How things stand.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Status<'a> {
     /// This program's version.
     pub bot_version: &'a str,
-    /// The server's version while it is there; `None` while it is away.
-    pub server_version: Option<&'a str>,
-    /// Since when it is there or away, in milliseconds since 1970-01-01 00:00 UTC.
+    /// Where the server is.
+    pub server: Whereabouts<'a>,
+    /// Since when it is there, in milliseconds since 1970-01-01 00:00 UTC.
     pub since_ms: i64,
     /// How many asks are open.
     pub open: usize,
@@ -103,8 +114,10 @@ pub fn status(status: &Status<'_>, now_ms: i64, zone: &Zone) -> Message {
     if let Some(since) = status.second_reader_since_ms {
         return told::second_reader(since, now_ms, zone);
     }
-    let Some(version) = status.server_version else {
-        return told::server_away(status.since_ms, now_ms, zone);
+    let version = match status.server {
+        Whereabouts::Here(version) => version,
+        Whereabouts::Asleep => return told::server_asleep(status.since_ms, now_ms, zone),
+        Whereabouts::Away => return told::server_away(status.since_ms, now_ms, zone),
     };
     let mut page = Page::new(&texts_list::well(&when.at(now_ms)));
     page.line(&texts_list::connected(&or(version, "?"), status.bot_version, &when.at(status.since_ms)));

@@ -210,7 +210,7 @@ fn what_has_ended_is_in_no_list() {
     let status = |grants: &[HeardGrant<'_>], refusals: &[v1::Refusal]| {
         let status = Status {
             bot_version: "0.1.0",
-            server_version: Some("0.1.0"),
+            server: Whereabouts::Here("0.1.0"),
             since_ms: NOW,
             open: 0,
             grants,
@@ -232,10 +232,10 @@ fn what_has_ended_is_in_no_list() {
 
 #[test]
 fn a_status_is_not_well_while_something_is_wrong() {
-    let status = |server_version, second_reader_since_ms| {
+    let status = |server, second_reader_since_ms| {
         let status = Status {
             bot_version: "0.1.0",
-            server_version,
+            server,
             since_ms: NOW,
             open: 0,
             grants: &[],
@@ -244,9 +244,11 @@ fn a_status_is_not_well_while_something_is_wrong() {
         };
         first_line(&visible(&super::status(&status, NOW, &Zone::utc())).unwrap()).to_owned()
     };
-    assert_eq!(status(Some("0.1.0"), None), "🟢 All is well · 03:13:25");
-    assert_eq!(status(None, None), "🔌 nightlatch is away since 03:13:25");
-    assert_eq!(status(Some("0.1.0"), Some(NOW)), "🚨 ANOTHER PROGRAM USES THIS BOT'S TOKEN · since 03:13:25");
+    let here = Whereabouts::Here("0.1.0");
+    assert_eq!(status(here, None), "🟢 All is well · 03:13:25");
+    assert_eq!(status(Whereabouts::Asleep, None), "😴 nightlatch sleeps since 03:13:25");
+    assert_eq!(status(Whereabouts::Away, None), "🔌 nightlatch is away since 03:13:25");
+    assert_eq!(status(here, Some(NOW)), "🚨 ANOTHER PROGRAM USES THIS BOT'S TOKEN · since 03:13:25");
 }
 
 #[test]

@@ -93,6 +93,12 @@ pub fn server_away(since_ms: i64, now_ms: i64, zone: &Zone) -> Message {
     two_lines(&told::server_away(&zone.at(since_ms, now_ms)), told::SERVER_AWAY_MEANS)
 }
 
+/// The server sleeps since then.
+#[must_use]
+pub fn server_asleep(since_ms: i64, now_ms: i64, zone: &Zone) -> Message {
+    two_lines(&told::server_asleep(&zone.at(since_ms, now_ms)), told::SERVER_ASLEEP_MEANS)
+}
+
 /// The server is back: what [`server_away`] becomes.
 #[must_use]
 pub fn server_back(outage: Outage, now_ms: i64, zone: &Zone) -> Message {

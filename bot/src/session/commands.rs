@@ -146,7 +146,7 @@ impl Session {
     /// Shows each open question of this chat again, in a message of its own, whose buttons are the ones that count then.
     fn pending(&mut self, chat: ChatId) {
         let (now, zone) = (self.now.unix_ms, self.settings.zone.clone());
-        if self.server.here_since.is_none() {
+        if self.server.is_away() {
             return self.reply(chat, render::reply(&render::Reply::ServerAway, now, &zone));
         }
         let mut asks = self.asks_of(chat);
@@ -166,8 +166,9 @@ impl Session {
         asks.filter(|ask| self.is_told_of(chat, ask.node.as_ref())).cloned().collect()
     }
 
+    /// A server that sleeps is woken by it.
     fn ask_server(&mut self, chat: ChatId, request: Request) {
-        if self.server.here_since.is_none() || self.commands.0.len() >= MAX_COMMANDS {
+        if self.server.is_away() || self.commands.0.len() >= MAX_COMMANDS {
             let message = render::reply(&render::Reply::ServerAway, self.now.unix_ms, &self.settings.zone);
             return self.reply(chat, message);
         }
@@ -225,13 +226,17 @@ impl Session {
     }
 
     fn render_status(&self, chat: ChatId) -> Message {
-        let Server { here_since, away_since, version, grants, told_at_ms, .. } = &self.server;
+        let Server { here_since, away_since, is_asleep, version, grants, told_at_ms, .. } = &self.server;
         let is_ours = |grant: &&v1::Grant| self.is_told_of(chat, grant.node.as_ref());
         let heard = |grant| render::HeardGrant { grant, heard_at_ms: *told_at_ms };
         let grants: Vec<_> = grants.iter().filter(is_ours).map(heard).collect();
         let status = render::Status {
             bot_version: env!("CARGO_PKG_VERSION"),
-            server_version: here_since.map(|_| version.as_str()),
+            server: match here_since {
+                Some(_) => render::Whereabouts::Here(version.as_str()),
+                None if *is_asleep => render::Whereabouts::Asleep,
+                None => render::Whereabouts::Away,
+            },
             since_ms: self.wall(here_since.unwrap_or(*away_since)),
             open: self.asks_of(chat).len(),
             grants: &grants,

@@ -15,10 +15,12 @@ impl Session {
             Update::Event(event) => self.event(event),
             Update::Lost(status) => {
                 tracing::warn!(error = %status.message(), "server lost");
-                if self.server.here_since.take().is_some() {
+                let was_asleep = std::mem::take(&mut self.server.is_asleep);
+                if self.server.here_since.take().is_some() || was_asleep {
                     self.server.away_since = self.now.monotonic;
                 }
             }
+            Update::Asleep => self.server_sleeps(),
         }
     }
 
@@ -27,6 +29,7 @@ impl Session {
         let now = self.now.monotonic;
         tracing::info!(version = %snapshot.server_version, asks = snapshot.asks.len(), "server found");
         self.server.here_since.get_or_insert(now);
+        self.server.is_asleep = false;
         self.server.is_shown_away = false;
         self.server.version = snapshot.server_version;
         self.is_another_installation(snapshot.installation);
@@ -53,6 +56,22 @@ impl Session {
         }
         self.server_is_back();
         self.names_whom_nobody_is_asked_about();
+    }
+
+    /// It sleeps only when nothing is open and nothing is approved.
+    fn server_sleeps(&mut self) {
+        tracing::info!("server sleeps");
+        if self.server.here_since.take().is_some() {
+            self.server.away_since = self.now.monotonic;
+        }
+        self.server.is_asleep = true;
+        self.server.is_shown_away = false;
+        self.server.asks.clear();
+        self.server.grants.clear();
+        for nonce in self.prompts.find(|prompt| prompt.standing == Standing::Open) {
+            self.stands(nonce, Standing::Forgotten);
+        }
+        self.server_is_back();
     }
 
     /// Prompts of another installation are about other nodes, whatever these are called.

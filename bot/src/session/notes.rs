@@ -186,7 +186,7 @@ impl Session {
     fn server_is_away(&mut self) {
         let now = self.now.monotonic;
         let away = now.saturating_sub(self.server.away_since);
-        if self.server.here_since.is_some() || self.notes.is_told_away || away < AWAY {
+        if !self.server.is_away() || self.notes.is_told_away || away < AWAY {
             return;
         }
         self.notes.is_told_away = true;
@@ -216,8 +216,7 @@ impl Session {
 
     pub(super) fn notes_wake_at(&self) -> Option<Duration> {
         let settling = self.notes.refusals.iter().map(|(at, _)| *at).chain(self.notes.lifted.iter().map(|(at, _)| *at));
-        let away =
-            (self.server.here_since.is_none() && !self.notes.is_told_away).then(|| self.server.away_since + AWAY);
+        let away = (self.server.is_away() && !self.notes.is_told_away).then(|| self.server.away_since + AWAY);
         settling.chain(away).min()
     }
 }

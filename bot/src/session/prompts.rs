@@ -252,7 +252,7 @@ impl Session {
 
     pub(super) fn is_unreachable(&self) -> bool {
         let away = self.now.monotonic.saturating_sub(self.server.away_since);
-        self.server.here_since.is_none() && away >= UNREACHABLE_AFTER
+        self.server.is_away() && away >= UNREACHABLE_AFTER
     }
 
     /// Asks whose turn has come, reminds who did not answer, and forgets what is long over.
@@ -362,8 +362,8 @@ impl Session {
     }
 
     pub(super) fn prompts_wake_at(&self) -> Option<Duration> {
-        let unreachable = (self.server.here_since.is_none() && !self.server.is_shown_away)
-            .then(|| self.server.away_since + UNREACHABLE_AFTER);
+        let unreachable =
+            (self.server.is_away() && !self.server.is_shown_away).then(|| self.server.away_since + UNREACHABLE_AFTER);
         if self.server.here_since.is_none() {
             return unreachable;
         }

@@ -258,7 +258,11 @@ impl Session {
     pub fn status(&self) -> String {
         let open = self.server.asks.len();
         let asks = if open == 1 { "1 question is open".to_owned() } else { format!("{open} questions are open") };
-        let server = if self.server.here_since.is_some() { "" } else { "; nightlatch cannot be reached" };
+        let server = match self.server.here_since {
+            Some(_) => "",
+            None if self.server.is_asleep => "; nightlatch sleeps until a node calls",
+            None => "; nightlatch cannot be reached",
+        };
         let telegram = match &self.side.failing {
             _ if !self.side.warnings.is_empty() => "; SOMEBODY ELSE USES THIS BOT'S TOKEN".to_owned(),
             Some((_, failure)) => format!("; {failure}"),

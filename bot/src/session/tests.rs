@@ -180,6 +180,10 @@ impl World {
         self.take(Input::Server(Box::new(Update::Lost(Status::unavailable("gone")))));
     }
 
+    fn fall_asleep(&mut self) {
+        self.take(Input::Server(Box::new(Update::Asleep)));
+    }
+
     fn event(&mut self, event: Event) {
         self.take(Input::Server(Box::new(Update::Event(event))));
     }

@@ -81,6 +81,10 @@ pub(super) fn unblocked(ended: u32) -> Value {
     json!({ "event": "unblocked", "ended": ended })
 }
 
+pub(super) fn asleep() -> Value {
+    json!({ "event": "asleep" })
+}
+
 pub(super) fn lost(status: &Status) -> Value {
     json!({ "event": "lost", "reason": status.message() })
 }

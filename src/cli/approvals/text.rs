@@ -225,6 +225,10 @@ pub(super) fn lost(socket: &Path) -> String {
     format!("the server on {} is away; waiting for it\n", socket.display())
 }
 
+pub(super) fn asleep() -> String {
+    "the server sleeps, since nothing has called for long: nothing is open; waiting for a call to wake it\n".to_owned()
+}
+
 /// A node's name, or its UUID if it has none.
 pub(super) fn name(node: Option<&v1::Node>) -> String {
     node.map_or_else(

@@ -19,6 +19,7 @@ use crate::cli::keygen::create_key;
 use crate::cli::{Failure, exit};
 use crate::clock::{Clock, HostClock, Moment};
 use crate::config::Config;
+use crate::daemon::asleep::Asleep;
 use crate::daemon::{Order, ServeError, Server, Sockets, Surroundings};
 use crate::state::Store;
 
@@ -101,7 +102,7 @@ impl Stage {
             .first()
             .ok_or_else(|| Failure::new(exit::SOFTWARE, "the demo's server listens nowhere"))?;
         let (stop, orders) = mpsc::channel(1);
-        let around = Surroundings { orders, origin: None, manager: Manager::default() };
+        let around = Surroundings { orders, origin: None, manager: Manager::default(), asleep: Asleep::default() };
         let running = tokio::spawn(server.run(sockets, around));
         Ok(Self { directory, address, stop, running })
     }

@@ -66,7 +66,7 @@ impl Bench {
         let server = Server::open(&config, Arc::new(PausedClock { started: instant() })).expect("it opens");
         let talos = vec![net::TcpListener::bind("127.0.0.1:0").expect("a port")];
         let (told, orders) = mpsc::channel(1);
-        let around = Surroundings { orders, origin: None, manager: Manager::default() };
+        let around = Surroundings { orders, origin: None, manager: Manager::default(), asleep: Asleep::default() };
         let sockets = Sockets { talos, channels: vec![], inherited };
         Self { directory, server, told, around, sockets }
     }
@@ -85,6 +85,31 @@ impl Bench {
 async fn a_server_with_nothing_to_do_ends_and_says_so() {
     let seconds = Bench::new(true).ends().await;
     assert!((60..63).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_find_that_it_sleeps_from_when_it_is_idle_until_it_starts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("asleep");
+    let asleep = Asleep::in_directory(directory.path());
+    let mut bench = Bench::new(true);
+    bench.around.asleep = asleep.clone();
+    fs::write(&file, "").expect("left by the one before");
+    let told = bench.told.clone();
+    let (ended, there) = tokio::join!(bench.server.run(bench.sockets, bench.around), async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let there = file.exists();
+        told.send(Order::Stop("SIGTERM")).await.expect("told");
+        there
+    });
+    ended.expect("a good end");
+    assert!(!there, "it is awake");
+    assert!(!file.exists(), "it was stopped by somebody");
+
+    let mut bench = Bench::new(true);
+    bench.around.asleep = asleep;
+    bench.ends().await;
+    assert!(file.exists(), "it was idle");
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,6 +103,22 @@ fn block_and_unblock_are_in_the_name_of_who_wrote_and_answered() {
 }
 
 #[test]
+fn what_only_looks_lets_the_server_sleep_and_what_changes_something_wakes_it() {
+    let mut world = World::connected(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
+    world.fall_asleep();
+    for command in ["/pending", "/status", "/nodes", "/history"] {
+        world.say(ALICE, with(ALICE), command);
+    }
+    world.wait(seconds(10));
+    assert_eq!(world.count(with(ALICE)), 4);
+    assert!(world.shown(with(ALICE), 1).message.html.contains("Nobody waits"), "{:?}", world.shown(with(ALICE), 1));
+    assert!(world.shown(with(ALICE), 2).message.html.contains("sleeps"));
+    assert!(world.requests.is_empty());
+    world.say(ALICE, with(ALICE), "/block cp-1");
+    assert!(matches!(world.requests.pop_front(), Some((_, Request::Block(_)))));
+}
+
+#[test]
 fn without_the_server_commands_say_that_it_is_away() {
     let mut world = World::new(settings(vec![chat(with(ALICE), &[ALICE], 1)]));
     for command in ["/block cp-1", "/unblock cp-1", "/pending", "/status", "/nodes"] {

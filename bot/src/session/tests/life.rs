@@ -83,6 +83,44 @@ fn a_server_that_stays_away_is_told_once_and_so_is_its_return() {
 }
 
 #[test]
+fn a_server_that_sleeps_is_nothing_to_tell_however_long_it_does() {
+    let mut world = World::connected(one());
+    world.fall_asleep();
+    world.wait(seconds(7 * 86_400));
+    assert_eq!(world.count(with(ALICE)), 0);
+    assert!(world.session.status().contains("sleeps until a node calls"), "{}", world.session.status());
+    world.connect(&[1]);
+    world.wait(seconds(10));
+    assert!(world.has_buttons(with(ALICE), 1), "it woke, and asks");
+}
+
+#[test]
+fn a_server_that_cannot_be_woken_is_told_of() {
+    let mut world = World::connected(one());
+    world.fall_asleep();
+    world.wait(seconds(86_400));
+    world.lose_server();
+    world.wait(seconds(299));
+    assert_eq!(world.count(with(ALICE)), 0, "since it was missed, and not since it slept");
+    world.wait(seconds(2));
+    assert_eq!(world.count(with(ALICE)), 1);
+    world.fall_asleep();
+    world.wait(seconds(10));
+    assert!(world.shown(with(ALICE), 1).message.html.contains("is back · "), "it was there meanwhile");
+}
+
+#[test]
+fn nothing_is_open_at_a_server_that_sleeps() {
+    let mut world = World::connected(one());
+    world.open(1);
+    world.wait(seconds(10));
+    world.lose_server();
+    world.fall_asleep();
+    world.wait(seconds(10));
+    assert!(!world.has_buttons(with(ALICE), 1));
+}
+
+#[test]
 fn who_pressed_is_not_left_waiting_for_the_server() {
     let mut world = World::connected(one());
     world.open(1);
