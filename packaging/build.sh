@@ -23,7 +23,7 @@ while (($#)); do
 done
 # Times in the package are those of the commit.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH PYTHONDONTWRITEBYTECODE=1
 
 # One at a time, as .ci/run does: together, the features that one asks for would be on in the other too.
 if [[ $build == yes ]]; then
@@ -41,6 +41,7 @@ for program in nightlatch nightlatch-bot; do
     target/release/$program completions zsh >"$made/zsh/_$program"
     target/release/$program completions fish >"$made/fish/$program.fish"
 done
+packaging/licenses.py | gzip -9n >"$made/third-party-licenses.gz"
 cat >"$made/changelog" <<EOF
 nightlatch ($version) unstable; urgency=medium
 
