@@ -22,11 +22,11 @@ grep -qE ' - cgroup2 ' /proc/self/mountinfo || { echo "skipped: there is no cgro
 
 T=$(mktemp -d)
 # The trial that runs is ended by its own name.
-trap '[[ ! -e $T/system/init.pid ]] || "$SANDBOX" stop "$T/system" >/dev/null; rm -rf "$T"' EXIT
+trap '"$SANDBOX" stop "$T/system" >/dev/null 2>&1 || true; rm -rf --one-file-system "$T"' EXIT
 
-inside() { "$SANDBOX" exec "$T/system" "$@"; }
+inside() { timeout 120 "$SANDBOX" inside "$T/system" "$@"; }
 alice() { inside runuser -u alice -- nightlatch approvals "$@"; }
-node() { "$SANDBOX" netexec "$T/system" "$NIGHTLATCH" "$@"; }
+node() { "$SANDBOX" remote "$T/system" "$NIGHTLATCH" "$@"; }
 fail() { echo "$*" && exit 1; }
 # within WHAT COMMAND...: it becomes true within 20 s.
 within() {
@@ -48,7 +48,7 @@ again() {
     mkdir -p "$T/share"
     dpkg-deb --build --root-owner-group -Zgzip -z1 "$T/unpacked" "$T/share/$1.deb" >/dev/null
 }
-put() { inside dpkg --install "/srv/sdt/$1.deb" >"$T/said" 2>&1 || { cat "$T/said"; fail "version $1 is not installed"; }; }
+put() { inside dpkg --install "/srv/share/$1.deb" >"$T/said" 2>&1 || { cat "$T/said"; fail "version $1 is not installed"; }; }
 pid() { inside systemctl show --property=MainPID --value "$1"; }
 runs() { [[ $(inside systemctl is-active "$1") == active ]]; }
 opened_at() { inside systemctl show --property=ActiveEnterTimestampMonotonic --value nightlatch.socket nightlatch-cli.socket; }
@@ -95,7 +95,7 @@ a_question_is_asked_again() { # FROM TO, and then what the node asks for
     within "no question is open" has_code
     code=$(code_of) process=$(pid nightlatch.service) bot=$(pid nightlatch-bot.service) sockets=$(opened_at)
     rm -f "$T/installed"
-    "$SANDBOX" netexec "$T/system" bash -c "until [[ -e $T/installed ]]; do
+    "$SANDBOX" remote "$T/system" bash -c "until [[ -e $T/installed ]]; do
         (exec 3<>/dev/tcp/192.0.2.1/4050) || echo refused >>$T/refused
         sleep 0.02
     done" 2>/dev/null &
@@ -158,8 +158,8 @@ removing_keeps_and_tells() {
 trial() {
     rm -rf "$T/system" "$T/refused"
     mkdir -p "$T/system/share"
-    "$SANDBOX" boot "$T/system" / >/dev/null
-    "$SANDBOX" client "$T/system"
+    "$SANDBOX" boot "$T/system" >/dev/null
+    "$SANDBOX" network "$T/system"
     cp "$T/share"/*.deb "$T/system/share/"
 
     installing_enables_and_starts_nothing
