@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-PACKAGE=${NIGHTLATCH_PACKAGE:-$(ls -t target/debian/nightlatch_*.deb 2>/dev/null | head -n 1)}
+PACKAGE=${NIGHTLATCH_PACKAGE:-$(find target/debian -name 'nightlatch_*.deb' 2>/dev/null | sort | tail -n 1 || true)}
 NIGHTLATCH=${NIGHTLATCH:-$PWD/target/release/nightlatch}
 SANDBOX=tests/systemd/sandbox.sh
 CP1=4c4c4544-0042-3510-8051-b4c04f4e3632
@@ -155,7 +155,9 @@ removing_keeps_and_tells() {
     done
 }
 
+# trial PART...: installing and configuring, and then these parts.
 trial() {
+    local part
     rm -rf "$T/system" "$T/refused"
     mkdir -p "$T/system/share"
     "$SANDBOX" boot "$T/system" >/dev/null
@@ -170,6 +172,12 @@ trial() {
     within "the first call does not start the service" has_code
     alice deny "$(code_of)" >/dev/null
     inside systemctl start nightlatch-bot.service
+    for part; do
+        "try_$part"
+    done
+}
+
+try_upgrade() {
     a_question_is_asked_again 2 seal --in "$T/secret"
     cp "$T/answer" "$T/blob"
     inside systemctl stop nightlatch-bot.service
@@ -177,49 +185,54 @@ trial() {
     inside systemctl restart nightlatch.service
     a_question_is_asked_again 1 unseal --in "$T/blob"
     cmp -s "$T/answer" "$T/secret" || fail "the blob opens as something else"
-    what_the_new_one_does_not_take_runs_on
-    a_newer_state_is_refused_and_kept
-    removing_keeps_and_tells
+}
+
+try_configuration() { what_the_new_one_does_not_take_runs_on; }
+try_state() { a_newer_state_is_refused_and_kept; }
+try_remove() { removing_keeps_and_tells; }
+
+try_again() {
     put 1
     inside systemctl enable --quiet --now nightlatch.socket nightlatch-cli.socket
     node unseal --in "$T/blob" --endpoint grpc://192.0.2.1:4050 --node $CP1 --wait 60s >"$T/answer" 2>/dev/null &
     within "the installation of before does not ask" has_code
     denied || fail "the denial is lost after purge"
     alice approve "$(code_of)" >/dev/null
-    wait $! && cmp -s "$T/answer" "$T/secret" || fail "the blob of before does not open"
+    wait $! || fail "the blob of before is not opened"
+    cmp -s "$T/answer" "$T/secret" || fail "the blob of before opens as something else"
 }
 
 again 1 && again 2
-# Not as a condition, in which bash would go on after errors.
+# tried PART...: not as a condition, in which bash would go on after errors.
 tried() {
     set +e
-    (set -e; trial) >"$T/result" 2>&1
+    (set -e; trial "$@") >"$T/result" 2>&1
     code=$?
     set -e
 }
-tried
+tried upgrade configuration state remove again
 ((code == 0)) || { cat "$T/result" "$T/said"; exit 1; }
 "$SANDBOX" stop "$T/system"
 
-# found_out EXPECTED COMMAND: version 2 and 1 with wrong maintainer scripts are found out, with these words.
+# found_out PART EXPECTED COMMAND: version 2 and 1 with wrong maintainer scripts are found out, with these words.
 found_out() {
-    again 1 "$2" && again 2 "$2"
-    tried
-    ((code != 0)) || fail "nobody notices: $2"
+    again 1 "$3" && again 2 "$3"
+    tried "$1"
+    ((code != 0)) || fail "nobody notices: $3"
     "$SANDBOX" stop "$T/system"
-    grep -q "$1" "$T/result" || { cat "$T/result"; fail "noticed otherwise: $2"; }
-    echo "found out: $1"
+    grep -q "$2" "$T/result" || { cat "$T/result"; fail "noticed otherwise: $3"; }
+    echo "found out: $2"
 }
-found_out "installing enables units" "echo 'systemctl enable nightlatch.socket' >>postinst; sed -i '/^    exit 0/d' postinst"
-found_out "installing starts units" "echo 'systemctl start nightlatch.socket' >>postinst; sed -i '/^    exit 0/d' postinst"
-found_out "the server was not restarted" "sed -i '/^restart nightlatch.service/d' postinst"
-found_out "the bot was not restarted" "sed -i '/^restart nightlatch-bot.service/d' postinst"
-found_out "sockets were opened anew\|a connection was refused" "echo 'systemctl restart nightlatch.socket' >>postinst"
-found_out "the bot was started" "sed -i '/is-active/d' postinst"
-found_out "a server was ended" "sed -i 's/^    if ! \"\$@\".*/    if false; then/' postinst"
-found_out "units are left after remove" "sed -i '/^systemctl stop/d' prerm"
-found_out "units are enabled after remove" "sed -i '/quiet disable/d' prerm"
-found_out "remove changes what has to be kept" "echo 'rm -rf /var/lib/nightlatch' >>postrm"
-found_out "remove does not tell of /var/lib/nightlatch-bot" "sed -i 's| /var/lib/nightlatch-bot||' postrm"
-found_out "purge changes what has to be kept" "printf '%s\n' '[ \"\$1\" != purge ] || rm -r /etc/nightlatch' >>postrm"
+found_out upgrade "installing enables units" "echo 'systemctl enable nightlatch.socket' >>postinst; sed -i '/^    exit 0/d' postinst"
+found_out upgrade "installing starts units" "echo 'systemctl start nightlatch.socket' >>postinst; sed -i '/^    exit 0/d' postinst"
+found_out upgrade "the server was not restarted" "sed -i '/^restart nightlatch.service/d' postinst"
+found_out upgrade "the bot was not restarted" "sed -i '/^restart nightlatch-bot.service/d' postinst"
+found_out upgrade "sockets were opened anew\|a connection was refused" "echo 'systemctl restart nightlatch.socket' >>postinst"
+found_out upgrade "the bot was started" "sed -i '/is-active/d' postinst"
+found_out configuration "a server was ended" "sed -i 's/^    if ! \"\$@\".*/    if false; then/' postinst"
+found_out remove "units are left after remove" "sed -i '/^systemctl stop/d' prerm"
+found_out remove "units are enabled after remove" "sed -i '/quiet disable/d' prerm"
+found_out remove "remove changes what has to be kept" "echo 'rm -rf /var/lib/nightlatch' >>postrm"
+found_out remove "remove does not tell of /var/lib/nightlatch-bot" "sed -i 's| /var/lib/nightlatch-bot||' postrm"
+found_out remove "purge changes what has to be kept" "printf '%s\n' '[ \"\$1\" != purge ] || rm -r /etc/nightlatch' >>postrm"
 echo ok
