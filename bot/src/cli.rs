@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand, which holds `run`, and `Args` where it has options.
 
 mod check;
+mod completions;
 mod demo;
 mod failure;
+mod man;
 mod run;
 mod telegram;
 
@@ -35,6 +37,10 @@ enum Command {
     Check(check::Args),
     /// Show what people are asked, with pretend nodes
     Demo(demo::Args),
+    /// Print what makes a shell complete nightlatch-bot's options
+    Completions(completions::Args),
+    /// Print or write the manual pages
+    Man(man::Args),
 }
 
 /// The whole program: parses `arguments`, the program's own name first, and does what they say.
@@ -42,7 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.run(),
         // Help and the version are no errors, although clap returns them as such.
-        Err(shown) if !shown.use_stderr() => print_document(&shown.render().to_string()),
+        Err(shown) if !shown.use_stderr() => print_document(shown.render().to_string()),
         Err(error) => Err(Failure::from_parser(&error)),
     };
     match done {
@@ -67,6 +73,8 @@ impl Cli {
                 check::run(&args, &self.config, &config, &warnings)
             }
             Command::Demo(args) => demo::run(&args),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(args),
         }
     }
 }
@@ -93,9 +101,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is fine.
-fn print_document(document: &str) -> Result<(), Failure> {
+fn print_document(document: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(document.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(document.as_ref()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(exit::IO, "cannot write to standard output").because(&error))
         }

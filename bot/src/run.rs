@@ -9,7 +9,7 @@ use nightlatch_approval_api::{Client, connect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep_until;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::clock::Clock;
 use crate::kept::{Kept, Store};
@@ -83,6 +83,7 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
                     may_poll = true;
                     hands.take(Input::Server(Box::new(update)));
                 }
+                Some(Err(status)) if status.code() == Code::Unimplemented => return Err(Stopped::NewerServer),
                 Some(Err(status)) => return Err(Stopped::Refused(status)),
                 None => return Err(Stopped::Refused(Status::internal("the task that follows the server ended"))),
             },
@@ -99,9 +100,12 @@ pub async fn run(parts: Parts) -> Result<(), Stopped> {
 /// Why the bot stopped although nobody told it to.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    /// The server does not let this process in, or speaks another version.
+    /// The server does not let this process in.
     #[error("the server refuses this process: {}", .0.message())]
     Refused(Status),
+    /// The server does not know version 1 of the approval protocol. That is the first, and Subscribe was always in it.
+    #[error("what listens on the server's socket does not speak version 1 of the approval protocol, as this bot does")]
+    NewerServer,
     /// There are no signals to be had.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),

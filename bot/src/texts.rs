@@ -451,6 +451,8 @@ pub(crate) mod answer {
 
     pub(crate) const NEWER_SERVER: &str =
         "The server answered what this bot is too old to know. See /pending for what is still open.";
+    pub(crate) const OLDER_SERVER: &str = "Nothing was changed: the server is too old to know this. Upgrade nightlatch on its \
+                                           host. Meanwhile use: nightlatch approvals";
     pub(crate) const NOT_LISTED: &str = "Nothing was changed: you are not one of those who may answer here.";
     pub(crate) const NO_APPROVER: &str =
         "Nothing was changed: the server has no approver with your number. It is the telegram_id in nightlatch.toml.";

@@ -262,6 +262,11 @@ impl Seen {
     }
 }
 
+/// The warnings of an ask. One that only a newer version knows is `Unspecified`, and no less a warning.
+fn warnings(ask: &v1::Ask) -> impl Iterator<Item = v1::Warning> + '_ {
+    ask.warnings.iter().map(|&warning| v1::Warning::try_from(warning).unwrap_or(v1::Warning::Unspecified))
+}
+
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
@@ -289,6 +294,9 @@ fn refused(socket: &Path, status: &Status) -> Failure {
         }
         Code::NotFound => Failure::new(exit::DATA, text::printable(status.message()))
             .hint("nightlatch check lists the nodes of the configuration"),
+        Code::Unimplemented => Failure::new(exit::UNAVAILABLE, "the server does not know this call").hint(
+            "it is of another version than this command: systemctl restart nightlatch.service runs the installed one",
+        ),
         Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
         Code::Unavailable | Code::Unknown if status.source().is_some() => {
             Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
@@ -296,5 +304,17 @@ fn refused(socket: &Path, status: &Status) -> Failure {
                 .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket")
         }
         _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_another_version_is_said_to_be_that() {
+        let failure = refused(Path::new("/run/cli.sock"), &Status::unimplemented("")).to_string();
+        assert!(failure.contains("the server does not know this call"), "{failure}");
+        assert!(failure.contains("it is of another version than this command"), "{failure}");
     }
 }

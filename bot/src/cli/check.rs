@@ -22,14 +22,14 @@ pub(super) struct Args {
 
 /// Checks the configuration, and what it names.
 pub(super) fn run(args: &Args, path: &Path, config: &Config, warnings: &[Warning]) -> Result<(), Failure> {
-    print_document(&format!("{} can be used\n\n{}", path.display(), summary(config, warnings)))?;
+    print_document(format!("{} can be used\n\n{}", path.display(), summary(config, warnings)))?;
     if args.offline {
         return Ok(());
     }
     let telegram = telegram::from_config(config)?;
     let checked = check::check(&telegram, &config.settings.chats, &config.socket, args.send_test);
     let findings = runtime()?.block_on(checked);
-    print_document(&lines(&findings))?;
+    print_document(lines(&findings))?;
     match findings.iter().filter(|finding| finding.is_problem()).count() {
         0 => Ok(()),
         1 => Err(not_in_order("one thing is not as it should be")),

@@ -15,5 +15,5 @@ pub(super) struct Args {
 /// Prints the prompts.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let scenes = demo::demo();
-    print_document(&if args.html { demo::html(&scenes) } else { demo::text(&scenes) })
+    print_document(if args.html { demo::html(&scenes) } else { demo::text(&scenes) })
 }

@@ -11,6 +11,8 @@ pub(super) mod exit {
     pub(in crate::cli) const UNAVAILABLE: u8 = 69;
     /// A bug of ours, or of a library.
     pub(in crate::cli) const SOFTWARE: u8 = 70;
+    /// A file cannot be created.
+    pub(in crate::cli) const CANNOT_CREATE: u8 = 73;
     /// Reading or writing failed half-way.
     pub(in crate::cli) const IO: u8 = 74;
     /// The server does not let this user in.

@@ -32,6 +32,11 @@ pub(super) fn run(config: &Config, warnings: &[Warning]) -> Result<(), Failure> 
     runtime()?.block_on(run::run(parts)).map_err(|stopped| match stopped {
         Stopped::Refused(_) => Failure::new(exit::NO_PERMISSION, stopped.to_string())
             .hint("the server's configuration needs a [[channel]] with people = \"telegram\" and this user's uid"),
+        Stopped::NewerServer => Failure::new(exit::UNAVAILABLE, stopped.to_string()).hint(concat!(
+            "if it is nightlatch, it is newer than this nightlatch-bot ",
+            env!("CARGO_PKG_VERSION"),
+            ": install the bot of the server's version"
+        )),
         Stopped::Signals(_) => Failure::new(exit::SOFTWARE, stopped.to_string()).because(&stopped),
     })
 }

@@ -33,6 +33,8 @@ pub enum Answer<'a> {
     ServerAway,
     /// The vote was sent, and nothing came back in time.
     NoAnswer,
+    /// The server has no such call: it is of an older version.
+    OlderServer,
     /// The server refused, and says so.
     Refused(&'a str),
 }
@@ -60,6 +62,7 @@ pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
         Answer::Changed => (texts::CHANGED.to_owned(), true),
         Answer::ServerAway => (texts::SERVER_AWAY.to_owned(), true),
         Answer::NoAnswer => (texts::NO_ANSWER.to_owned(), true),
+        Answer::OlderServer => (texts::OLDER_SERVER.to_owned(), true),
         Answer::Refused(reason) => (texts::refused(&Foreign::full(reason)), true),
     };
     Answered { text: shorten(&text, MAX_LEN), alert }

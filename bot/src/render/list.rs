@@ -72,6 +72,8 @@ pub enum Reply<'a> {
     ServerAway,
     /// The server was told, and nothing came back in time.
     NoAnswer,
+    /// The server has no such call: it is of an older version.
+    OlderServer,
     /// The server refused, and says so.
     Refused(&'a str),
 }
@@ -272,6 +274,7 @@ pub fn reply(reply: &Reply<'_>, now_ms: i64, zone: &Zone) -> Message {
         Reply::Unblocked(node, ended) => texts_list::unblocked(&or(node, texts::A_NODE), ended),
         Reply::ServerAway => texts_list::AWAY.to_owned(),
         Reply::NoAnswer => texts_list::NO_ANSWER.to_owned(),
+        Reply::OlderServer => texts::answer::OLDER_SERVER.to_owned(),
         Reply::Refused(reason) => texts::answer::refused(&Foreign::full(reason)),
     };
     Page::new(&text).finish(vec![])

@@ -283,6 +283,7 @@ fn answers_say_what_happened() {
         answer(&Answer::OldMessage, NOW, &zone).text,
         answer(&Answer::ServerAway, NOW, &zone).text,
         answer(&Answer::NoAnswer, NOW, &zone).text,
+        answer(&Answer::OlderServer, NOW, &zone).text,
         answer(&Answer::Refused("nightlatch is stopping; answer again when it is back"), NOW, &zone).text,
     ];
     assert_eq!(
@@ -305,6 +306,8 @@ fn answers_say_what_happened() {
          Nothing was changed: this message is old, or a copy. /pending shows what is open now.\n\
          Nothing was changed: the server is away. Press again when it is back, or use: nightlatch approvals\n\
          Sent to the server, which has not answered yet. If the message does not change soon, press again.\n\
+         Nothing was changed: the server is too old to know this. Upgrade nightlatch on its host. Meanwhile use: nightlatch \
+         approvals\n\
          The server refused: nightlatch is stopping; answer again when it is back"
     );
 }

@@ -200,6 +200,7 @@ impl Session {
             Err(status) => match refused(status) {
                 Answer::ServerAway => render::Reply::ServerAway,
                 Answer::NoAnswer => render::Reply::NoAnswer,
+                Answer::OlderServer => render::Reply::OlderServer,
                 _ => render::Reply::Refused(status.message()),
             },
         };

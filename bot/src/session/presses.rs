@@ -294,6 +294,7 @@ pub(super) fn refused(status: &Status) -> Answer<'_> {
             Answer::ServerAway
         }
         Code::DeadlineExceeded => Answer::NoAnswer,
+        Code::Unimplemented => Answer::OlderServer,
         _ => Answer::Refused(status.message()),
     }
 }

@@ -71,7 +71,8 @@ struct World {
     votes: Vec<v1::VoteRequest>,
     blocks: Vec<v1::BlockRequest>,
     unblocks: Vec<v1::UnblockRequest>,
-    turns_away: bool,
+    /// What whoever comes is refused with.
+    refusal: Option<Status>,
     is_held: bool,
 }
 
@@ -211,7 +212,12 @@ impl Server {
 
     /// Whoever comes is told that they may not use this channel.
     pub(crate) fn turn_away(&self) {
-        self.shared.change(|world| world.turns_away = true);
+        self.refuse(Status::permission_denied("this user may not use this channel"));
+    }
+
+    /// Whoever comes is refused.
+    pub(crate) fn refuse(&self, refusal: Status) {
+        self.shared.change(|world| world.refusal = Some(refusal));
     }
 
     /// Whoever comes waits for the first word.
@@ -271,8 +277,8 @@ impl Approvals for Service {
     type SubscribeStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::Event, Status>> + Send>>;
 
     async fn subscribe(&self, _: Request<v1::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
-        if self.0.world().turns_away {
-            return Err(Status::permission_denied("this user may not use this channel"));
+        if let Some(refusal) = self.0.world().refusal.clone() {
+            return Err(refusal);
         }
         let mut changes = self.0.changed.subscribe();
         let _let_go = changes.wait_for(|()| !self.0.world().is_held).await.map(|_| ());

@@ -175,3 +175,13 @@ async fn a_server_that_turns_it_away_ends_it_with_what_to_do() {
     assert!(output.contains("error: the server refuses this process: this user may not use this channel"), "{output}");
     assert!(output.contains("hint: the server's configuration needs a [[channel]]"), "{output}");
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_know_version_1_ends_it_with_which_to_upgrade() {
+    let house = House::new(WITH_ALICE).await;
+    house.server.refuse(tonic::Status::unimplemented(""));
+    let (status, output) = house.spawn().ended().await;
+    assert_eq!(status.code(), Some(69));
+    assert!(output.contains("does not speak version 1 of the approval protocol"), "{output}");
+    assert!(output.contains("install the bot of the server's version"), "{output}");
+}

@@ -107,7 +107,7 @@ fn ask(ask: &v1::Ask) -> Value {
         "last_attempt_at": time(ask.last_attempt_at_ms),
         "attempts": ask.attempts,
         "volumes": ask.volumes,
-        "warnings": ask.warnings().map(|warning| match warning {
+        "warnings": super::warnings(ask).map(|warning| match warning {
             v1::Warning::NewAddress => "new-address",
             v1::Warning::OtherAddress => "other-address",
             v1::Warning::SecondAddress => "second-address",

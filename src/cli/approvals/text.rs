@@ -6,6 +6,7 @@ use std::path::Path;
 use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::event::Event;
 
+use super::warnings;
 use crate::clock::WallTime;
 
 pub(super) fn snapshot(snapshot: &v1::Snapshot, now: i64) -> String {
@@ -16,7 +17,7 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot, now: i64) -> String {
     match snapshot.asks.as_slice() {
         [] => out.push_str("nothing is open\n"),
         // Only where there is nothing to choose between: whoever copies this line must not be led to the wrong ask.
-        [only] if only.warnings().all(|warning| warning == v1::Warning::NewAddress) => {
+        [only] if warnings(only).all(|warning| warning == v1::Warning::NewAddress) => {
             let _ = writeln!(out, "\nanswer with: nightlatch approvals approve {}   (or deny, or block)", only.code);
         }
         _ => out.push_str("\nanswer with: nightlatch approvals approve CODE   (or deny, or block)\n"),
@@ -61,7 +62,7 @@ fn ask(ask: &v1::Ask, now: i64) -> String {
         facts.push(format!("{} (yes so far: {})", missing(ask), printable(&ask.voted.join(", "))));
     }
     let _ = writeln!(out, "      {}", facts.join(" · "));
-    for warning in ask.warnings() {
+    for warning in warnings(ask) {
         let _ = match warning {
             v1::Warning::OtherAddress => {
                 writeln!(out, "      ! this address is NOT listed for this node")
@@ -70,7 +71,13 @@ fn ask(ask: &v1::Ask, now: i64) -> String {
                 writeln!(out, "      ! another address asks for this node too, or did within the last hour")
             }
             // "Never approved before" says it already.
-            v1::Warning::NewAddress | v1::Warning::Unspecified => Ok(()),
+            v1::Warning::NewAddress => Ok(()),
+            v1::Warning::Unspecified => {
+                writeln!(
+                    out,
+                    "      ! the server warns of what this nightlatch is too old to know: upgrade it, or ask on site"
+                )
+            }
         };
     }
     out
@@ -288,6 +295,14 @@ mod tests {
             "K7Q2  cp-1 wants to unlock · 192.0.2.11\n      cluster home · since 12 s · asked 3 times · 2 volumes so \
              far · last approved 12 s ago by alice\n      ! this address is NOT listed for this node\n"
         );
+    }
+
+    #[test]
+    fn a_warning_of_a_newer_server_is_a_warning() {
+        let asks = vec![v1::Ask { warnings: vec![99], ..example() }];
+        let shown = snapshot(&v1::Snapshot { asks, ..v1::Snapshot::default() }, 13_000);
+        assert!(shown.contains("\n      ! the server warns of what this nightlatch is too old to know"), "{shown}");
+        assert!(shown.contains("approve CODE"), "nobody is led to answer it: {shown}");
     }
 
     #[test]

@@ -95,6 +95,11 @@ fn block_and_unblock_are_in_the_name_of_who_wrote_and_answered() {
     world.reply(ticket, Err(Status::not_found("no node has this name or UUID")));
     assert_eq!(world.count(with(ALICE)), 3);
     assert!(world.shown(with(ALICE), 3).message.html.contains("no node"));
+
+    world.say(ALICE, with(ALICE), "/block cp-9");
+    let (ticket, _) = world.requests.pop_front().expect("a request");
+    world.reply(ticket, Err(Status::unimplemented("")));
+    assert!(world.shown(with(ALICE), 4).message.html.contains("the server is too old to know this"));
 }
 
 #[test]

@@ -345,3 +345,13 @@ fn the_server_has_the_last_word_on_who_may_approve() {
     assert!(world.last_answer().contains("telegram_id"), "which of the two lists: {}", world.last_answer());
     assert_eq!(world.answers.len(), 2);
 }
+
+#[test]
+fn a_server_that_is_too_old_for_a_vote_is_told_as_that() {
+    let mut world = alone();
+    world.press(ALICE, with(ALICE), 1, Choice::Approve);
+    let (ticket, _) = world.vote().expect("a vote");
+    world.reply(ticket, Err(Status::unimplemented("")));
+    assert!(world.last_answer().contains("the server is too old to know this"), "{}", world.last_answer());
+    assert!(world.has_buttons(with(ALICE), 1), "the question is open");
+}
