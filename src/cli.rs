@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod check;
 pub mod completions;
+pub mod credentials;
 pub mod demo;
 pub mod failure;
 pub mod init;
