@@ -53,6 +53,17 @@ pub(super) enum Step {
     Reserve,
 }
 
+/// The lock of a file. Closing it is not enough: a child process of another thread has it as well, until it becomes another
+/// program.
+#[derive(Debug)]
+struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _released_by_the_end_of_the_process = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// A state directory that is open, and one of its files locked for this process.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -61,7 +72,7 @@ pub(super) struct Directory {
     directory: OwnedFd,
     /// Owner and group of all files, when they are not this process's own.
     owner: Option<(Uid, Gid)>,
-    _lock: OwnedFd,
+    _lock: Lock,
     /// An empty [`Names::new`] with space of its own, for the next save.
     reserved: Option<fs::File>,
     #[cfg(test)]
@@ -93,7 +104,7 @@ impl Directory {
             path: path.into(),
             directory,
             owner,
-            _lock: lock,
+            _lock: Lock(lock),
             reserved: None,
             #[cfg(test)]
             faults: super::tests::Faults::default(),
@@ -184,6 +195,12 @@ impl Directory {
         }
     }
 
+    /// The lock as a child process has it.
+    #[cfg(test)]
+    pub(super) fn lock_of_a_child(&self) -> OwnedFd {
+        self._lock.0.try_clone().expect("there are descriptors")
+    }
+
     /// Where tests let a save fail.
     #[cfg(test)]
     fn before(&self, step: Step) -> io::Result<()> {
@@ -239,7 +256,7 @@ fn open_lock(directory: &OwnedFd, names: &Names, owner: Option<(Uid, Gid)>) -> R
     }
 }
 
-/// `nightlatch init` is run by root, in a directory of the service. Only what was just made is given away: something
+/// `nightlatch credentials` is run by root, in a directory of the service. Only what was just made is given away: something
 /// that was there may be another file under a second name.
 fn give_to(owner: Option<(Uid, Gid)>, file: &OwnedFd) -> Result<(), Errno> {
     match owner {

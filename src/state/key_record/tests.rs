@@ -203,6 +203,16 @@ fn writers_wait_for_each_other_and_not_for_the_server() {
 }
 
 #[test]
+fn a_child_that_is_just_begun_does_not_keep_the_lock() {
+    let (_directory, path) = directory();
+    let (writer, _) = Writer::lock(&path).expect("nobody else has it");
+    let of_the_child = writer.directory.lock_of_a_child();
+    drop(writer);
+    assert!(Writer::lock(&path).is_ok());
+    drop(of_the_child);
+}
+
+#[test]
 fn it_is_never_reached_through_a_link() {
     let (_directory, path) = directory();
     fs::write(path.join("elsewhere"), AS_SPECIFIED).expect("written");
