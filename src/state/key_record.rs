@@ -108,7 +108,7 @@ impl VerifiedBackup {
         self.by
     }
 
-    /// Where it was, as this host named it: the path of a file.
+    /// Where it was, as this host named it: the path of a file, or that it was elsewhere.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place

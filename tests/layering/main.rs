@@ -104,7 +104,7 @@ const TABLE: &[Row] = &[
         ],
         beyond: &[
             ("clock", "people are told how long ago things were, and the composition root is given the host's clock"),
-            ("state", "init makes the state that serve refuses to start without"),
+            ("state", "init makes the state that serve refuses to start without, and credentials the key record"),
         ],
     },
     Row { module: "main", uses: &["cli"], beyond: &[] },

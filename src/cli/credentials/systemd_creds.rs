@@ -242,4 +242,4 @@ fn judge(ended: Ended, max: usize) -> Result<(SecretContents, String), Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

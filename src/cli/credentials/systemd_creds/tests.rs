@@ -4,10 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 
-const LONG: Duration = Duration::from_secs(60);
+pub(in crate::cli::credentials) const LONG: Duration = Duration::from_secs(60);
 
 /// A program in the place of systemd-creds, which does what `script` says in the directory that is given with it.
-fn fake(script: &str, limit: Duration) -> (TempDir, SystemdCreds) {
+pub(in crate::cli::credentials) fn fake(script: &str, limit: Duration) -> (TempDir, SystemdCreds) {
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("fake");
     // Written by another process: the child of another test could have it open for writing, and it would be busy.
@@ -20,7 +20,7 @@ fn fake(script: &str, limit: Duration) -> (TempDir, SystemdCreds) {
 }
 
 /// The real one, with a host key of its own.
-fn real() -> Option<(TempDir, SystemdCreds)> {
+pub(in crate::cli::credentials) fn real() -> Option<(TempDir, SystemdCreds)> {
     if !Path::new(PROGRAM).exists() {
         println!("skipped: there is no {PROGRAM}");
         return None;
@@ -85,7 +85,7 @@ fn one_that_says_a_lot_is_not_waited_for_for_ever() {
 
 #[test]
 fn one_that_hangs_is_killed() {
-    let (directory, fake) = fake("echo $$ >number; exec sleep 100", Duration::from_secs(2));
+    let (directory, fake) = fake("echo $$ >number; sleep 10; echo >survived", Duration::from_secs(2));
     let error = fake.encrypt("nightlatch-key", WithKey::Auto, &[7; 32]).expect_err("it hangs");
     assert!(matches!(error, Error::TimedOut(_)), "{error}");
     // On a host that is very busy it was killed before it began.
@@ -96,6 +96,7 @@ fn one_that_hangs_is_killed() {
     while state().is_ok_and(|state| !state.contains(") Z ")) {
         thread::yield_now();
     }
+    assert!(!directory.path().join("survived").exists(), "it went on to its end");
 }
 
 #[test]
