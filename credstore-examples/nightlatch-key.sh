@@ -4,7 +4,9 @@
 #
 #   nightlatch-key.sh KEY_FILE [host|host+tpm2|tpm2|auto]
 #
-# KEY_FILE: what nightlatch keygen or nightlatch init wrote, best in /run, which is memory. Its backup stays as it is.
+# For a new installation, nightlatch credentials init does this and more, and without a file.
+#
+# KEY_FILE: what nightlatch keygen wrote, best in /run, which is memory. Its backup stays as it is.
 #
 # WARNING: the credential opens on this host only. When KEY_FILE is the only copy of the key, then without it the loss of
 # this host is the loss of every disk that was sealed with that key. So the script asks before it removes KEY_FILE, and
@@ -33,7 +35,7 @@ answer=
 if [ -t 0 ]; then
     cat >&2 <<EOF
 WARNING: about to remove $key. If there is no other copy of this key away from this host, the loss of the host will be
-the loss of every disk that was sealed with it. A backup is what nightlatch keygen --backup or nightlatch init --backup wrote.
+the loss of every disk that was sealed with it. A backup is what nightlatch keygen --backup wrote.
 EOF
     printf 'Is there a backup of this key away from this host? Type "yes" to remove %s: ' "$key" >&2
     read -r answer || true

@@ -151,6 +151,13 @@ KEPT = (
     b'"name":"cp-1","cluster":"home"},"address":"192.0.2.11","opened_at_ms":0}]}'
 )
 
+KEY_RECORD = (
+    b'{"version":1,"keys":[{"id":"0101010101010101","source":"credential","name":"first","made_at":1795419608123,'
+    b'"golden_blob":"iU5MQVRDSA==","backup":{"verified_at":1795423208123,"by":"read","place":"/media/stick/key"}},'
+    b'{"id":"0202020202020202","source":"passphrase","name":"typed","made_at":null,"golden_blob":"iU5MQVRDSA==",'
+    b'"backup":null}]}\n'
+)
+
 
 def main():
     for name, data in bot_session().items():
@@ -171,6 +178,8 @@ def main():
             write("envelope", path.stem, bytes.fromhex(fields["blob"]))
     write("state", "empty", b'{"refusals":[],"approvals":[]}')
     write("state", "one-of-each", STATE)
+    write("key_record", "empty", b'{"version":1,"keys":[]}')
+    write("key_record", "one-of-each", KEY_RECORD)
     for name, lines in AUDIT.items():
         write("audit_tail", name, lines)
     write("config", "commented", (HERE / "../systemd/nightlatch.toml").read_bytes())

@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod check;
 pub mod completions;
+pub mod credentials;
 pub mod demo;
 pub mod failure;
 pub mod init;
@@ -42,7 +43,9 @@ enum Command {
     Approvals(approvals::Args),
     /// Check the configuration and say what it means
     Check(check::Args),
-    /// Make a first configuration, key and state
+    /// Make the key and all else that the service of this host needs; verify backups
+    Credentials(credentials::Args),
+    /// Make a first configuration, key and state in a directory, for a trial
     Init(init::Args),
     /// Make a key, and a backup of it
     Keygen(keygen::Args),
@@ -70,6 +73,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Approvals(args) => approvals::run(args),
             Command::Check(args) => check::run(args),
+            Command::Credentials(args) => credentials::run(args),
             Command::Init(args) => init::run(args),
             Command::Keygen(args) => keygen::run(args),
             Command::Recover(args) => recover::run(args),

@@ -148,6 +148,22 @@ pub fn from_file_to_recover(path: &Path) -> Result<KeyBytes, Error> {
     read(open_private(path)?, path)
 }
 
+/// The key in a backup, whoever may read that: a stick often keeps no permissions.
+///
+/// # Errors
+/// As [`from_file`], but for [`Error::TooOpen`].
+pub fn from_backup(path: &Path) -> Result<KeyBytes, Error> {
+    not_weak(read(open(path)?.0, path)?, path)
+}
+
+/// The passphrase in a backup, whoever may read that.
+///
+/// # Errors
+/// As [`passphrase_from_file`], but for [`Error::TooOpen`].
+pub fn passphrase_from_backup(path: &Path) -> Result<Passphrase, Error> {
+    read_passphrase(open(path)?.0, path)
+}
+
 /// The passphrase in the systemd credential `name`. A line end after it is no part of it.
 ///
 /// # Errors

@@ -61,6 +61,13 @@ impl NodeUuid {
         Ok(Self(canonical_uuid(claim).unwrap_or_else(|| claim.into())))
     }
 
+    /// The identifier of golden blobs (docs/spec/key-record.md), which is no node's: it has blanks, so that
+    /// [`parse`](Self::parse) refuses it, whoever claims it and wherever it is listed.
+    #[must_use]
+    pub fn of_golden_blobs() -> Self {
+        Self("nightlatch golden blob".into())
+    }
+
     /// The canonical form.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -328,6 +335,13 @@ mod tests {
             assert_eq!(NodeUuid::parse(claim), Err(MalformedUuid), "{claim:?}");
         }
         assert!(NodeUuid::parse(&"x".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn no_node_has_the_identifier_of_golden_blobs() {
+        let reserved = NodeUuid::of_golden_blobs();
+        assert_eq!(NodeUuid::parse(reserved.as_str()), Err(MalformedUuid));
+        assert!(Request::parse(Operation::Unseal, reserved.as_str(), vec![0; 100]).is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Durable approval state: denials, blocks and last approvals, in one file that is written whole.
 //!
-//! docs/spec/state.md is the specification. All calls block; a [`Store`] is used by one task at a time.
+//! docs/spec/state.md is the specification; [`key_record`] is beside it and has one of its own. All calls block; a [`Store`] is used by one task at a time.
 
 mod directory;
 mod format;
+pub mod key_record;
 mod v1;
 
 use std::fmt;
@@ -13,10 +14,12 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::peer::standing::Standing;
-use directory::{Directory, Found};
+use directory::{Directory, Found, Names};
 
 pub use format::{MAX_LEN, Unreadable, read};
 pub use v1::{MAX_APPROVALS, MAX_REFUSALS, Unwritable};
+
+const NAMES: Names = Names { file: "state", new: "state.new", lock: "lock" };
 
 /// Counts saves: each has a higher one than all before. 1 is what [`Store::create`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +63,7 @@ pub enum Error {
     #[error("cannot {step} in the state directory {path}")]
     Io {
         /// What was tried.
-        step: &'static str,
+        step: Box<str>,
         /// The directory.
         path: PathBuf,
         /// Why it failed.
@@ -130,7 +133,7 @@ impl Store {
     /// [`Error::Exists`] when there is one, whatever is in it; others when it cannot be written.
     pub fn create(directory: &Path, installation: Uuid) -> Result<(Self, Standing), Error> {
         Directory::make(directory)?;
-        let directory = Directory::lock(directory)?;
+        let directory = Directory::lock(directory, &NAMES)?;
         if !matches!(directory.read(MAX_LEN)?, Found::Nothing) {
             return Err(Error::Exists(directory.path().into()));
         }
@@ -145,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`Error`], each of which says how to go on.
     pub fn open(directory: &Path, installation: Uuid) -> Result<(Self, Standing), Error> {
-        let mut directory = Directory::lock(directory)?;
+        let mut directory = Directory::lock(directory, &NAMES)?;
         let path = || directory.path().to_path_buf();
         let bytes = match directory.read(MAX_LEN)? {
             Found::Bytes(bytes) => bytes,

@@ -90,6 +90,13 @@ pub struct File {
     can_allocate: bool,
 }
 
+impl Drop for File {
+    /// Closing it is not enough: a child process of another thread has it as well, until it becomes another program.
+    fn drop(&mut self) {
+        let _released_by_the_end_of_the_process = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl File {
     /// Opens the log at `path`, or begins it, and cuts off what a crash left half written.
     ///

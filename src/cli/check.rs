@@ -51,7 +51,7 @@ pub fn load(path: &std::path::Path) -> Result<(Config, Vec<Warning>), Failure> {
     Config::load(path).map_err(|error| {
         let hint = match error {
             config::Error::Read { .. } => {
-                "name the configuration with --config FILE, or make a first one: nightlatch init"
+                "name the configuration with --config FILE, or make a first one: nightlatch credentials init"
             }
             _ => "correct the file; nightlatch check tells whether it can be used",
         };

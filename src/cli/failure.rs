@@ -72,6 +72,13 @@ impl Failure {
         self
     }
 
+    /// Adds what to do besides.
+    #[must_use]
+    pub fn also(mut self, hint: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| hint.to_owned(), |first| format!("{first}; {hint}")));
+        self
+    }
+
     /// The code to exit with.
     #[must_use]
     pub fn code(&self) -> u8 {

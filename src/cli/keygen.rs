@@ -86,7 +86,7 @@ fn make(out: &Path, backup: Option<&Path>) -> Result<Made, Failure> {
     Ok(Made { id: LocalKey::new(key).key().id, warnings })
 }
 
-fn no_random_numbers(error: &getrandom::Error) -> Failure {
+pub(super) fn no_random_numbers(error: &getrandom::Error) -> Failure {
     Failure::new(exit::SOFTWARE, "the kernel gave no random numbers").because(error)
 }
 
@@ -138,7 +138,7 @@ fn directory(file: &Path) -> Result<&Path, Failure> {
 /// Writes a new file, sees to it that it is on the disk, and reads it back. Returns its permission bits.
 ///
 /// What fails leaves no file behind.
-fn write(path: &Path, secret: &[u8]) -> Result<u32, Failure> {
+pub(super) fn write(path: &Path, secret: &[u8]) -> Result<u32, Failure> {
     let parent = directory(path)?;
     let file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {

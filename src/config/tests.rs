@@ -152,7 +152,7 @@ fn excerpts_cannot_steer_a_terminal() {
 #[test]
 fn installation_is_required_and_is_no_placeholder() {
     let without = MINIMAL.replace("installation", "#");
-    assert_refused(&without, &["nightlatch.toml: installation is missing", "nightlatch init"]);
+    assert_refused(&without, &["nightlatch.toml: installation is missing", "nightlatch credentials init"]);
     let nil = MINIMAL.replace("9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21", "00000000-0000-0000-0000-000000000000");
     assert_refused(&nil, &["this is no UUID of an installation"]);
 }

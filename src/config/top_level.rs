@@ -90,7 +90,8 @@ fn networks(written: Option<Spanned<Vec<Spanned<String>>>>, findings: &mut Findi
 }
 
 fn installation(written: Option<Spanned<String>>, findings: &mut Findings<'_>) -> Option<Uuid> {
-    let hint = "nightlatch init makes one; for a state that exists, take the one that the state's error names";
+    let hint =
+        "nightlatch credentials init makes one; for a state that exists, take the one that the state's error names";
     let Some(written) = written else {
         findings.problem(None, "installation is missing: the UUID that the state belongs to", hint);
         return None;

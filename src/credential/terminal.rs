@@ -1,4 +1,4 @@
-//! A passphrase that somebody types at the terminal. It is not shown.
+//! A passphrase that somebody types at the terminal, which is not shown, and other questions.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,7 +17,7 @@ const CTRL_BACKSLASH: u8 = 0x1c;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody would rather not.
-    #[error("no passphrase was typed")]
+    #[error("nothing was typed")]
     Cancelled,
     /// The terminal cannot be used.
     #[error("cannot use the terminal")]
@@ -26,7 +26,7 @@ pub enum Error {
     #[error("this is no passphrase")]
     NotAPassphrase(#[source] NotAPassphrase),
     /// There is no terminal to ask at.
-    #[error("there is no terminal to ask for a passphrase at")]
+    #[error("there is no terminal to ask at")]
     NoTerminal(#[source] io::Error),
 }
 
@@ -46,6 +46,31 @@ pub fn ask(prompt: &str) -> Result<Passphrase, Error> {
     match line.get(..read.map_err(Error::Io)?).unwrap_or_default() {
         [] | [.., CTRL_C | CTRL_BACKSLASH] => Err(Error::Cancelled),
         line => super::passphrase_in(line).map_err(Error::NotAPassphrase),
+    }
+}
+
+/// Longest answer to a question that is no secret, in bytes.
+const MAX_ANSWER_LEN: usize = 1024;
+
+/// Whether this process has a terminal at which somebody can be asked.
+#[must_use]
+pub fn is_there() -> bool {
+    File::options().read(true).write(true).open("/dev/tty").is_ok()
+}
+
+/// Asks at the terminal of this process, and gives the line that is typed, which is shown as it is typed. Ctrl-C ends the
+/// program, as anywhere.
+///
+/// # Errors
+/// [`Error::NoTerminal`], [`Error::Io`]; [`Error::Cancelled`] when the terminal is gone or Ctrl-D is typed.
+pub fn question(text: &str) -> Result<String, Error> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(Error::NoTerminal)?;
+    terminal.write_all(text.as_bytes()).map_err(Error::Io)?;
+    let mut line = [0; MAX_ANSWER_LEN];
+    let length = read_line(&terminal, &mut line).map_err(Error::Io)?;
+    match line.get(..length).unwrap_or_default() {
+        [] => Err(Error::Cancelled),
+        line => Ok(String::from_utf8_lossy(line).into_owned()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! KEKs without an approval, for whoever holds the key or the passphrase itself: `nightlatch recover`, and nothing else.
+//! KEKs without an approval, for whoever holds the key or the passphrase itself: `nightlatch recover`, and golden blobs,
+//! which are of no node.
 //!
 //! The server has no door to this module; tests/layering.rs sees to it.
 

@@ -19,7 +19,7 @@ use crate::request::NodeUuid;
 /// Where the next save fails, and which steps were taken.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    fail_before: Cell<Option<Step>>,
+    pub(super) fail_before: Cell<Option<Step>>,
     taken: RefCell<Vec<Step>>,
 }
 
@@ -498,7 +498,7 @@ fn every_error_says_what_to_do() {
         Error::Exists("p".into()),
         Error::Exposed { path: "p".into(), mode: 0o755 },
         Error::InUse("p".into()),
-        Error::Io { step: "open it", path: "p".into(), source: io::Error::other("x") },
+        Error::Io { step: "open it".into(), path: "p".into(), source: io::Error::other("x") },
         Error::NotAFile("p".into()),
         unreadable(Unreadable::Damaged("x")),
         unreadable(Unreadable::Foreign { found: HOME }),

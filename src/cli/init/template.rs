@@ -4,27 +4,12 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::super::{Failure, exit};
-use super::Layout;
-use crate::config::Warning;
-
-/// A node as the command line gives it.
-#[derive(Debug, Clone)]
-pub(super) struct FirstNode {
-    pub(super) uuid: String,
-    pub(super) name: String,
-    pub(super) addresses: Vec<String>,
-}
-
-/// The first approver.
-#[derive(Debug)]
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) uid: u32,
-}
+use super::layout::{KeyPlace, Layout};
+use super::wanted::{FirstNode, Person, Planned};
+use crate::cli::{Failure, exit};
 
 /// The text of the configuration. What comes from the command line stands in it as quoted strings only.
-pub(super) fn text(
+pub(in crate::cli) fn text(
     layout: &Layout,
     installation: Uuid,
     networks: &[String],
@@ -33,10 +18,11 @@ pub(super) fn text(
 ) -> Result<String, Failure> {
     let state = path(&layout.state)?;
     let socket = path(&layout.socket)?;
-    let key = if layout.credential {
-        "# The systemd credential that nightlatch.service loads.\ncredential = \"nightlatch-key\"".to_owned()
-    } else {
-        format!("file = {}", path(&layout.key)?)
+    let key = match &layout.key {
+        KeyPlace::Credential(_) => {
+            "# The systemd credential that nightlatch.service loads.\ncredential = \"nightlatch-key\"".to_owned()
+        }
+        KeyPlace::File(file) => format!("file = {}", path(file)?),
     };
     let networks = array(networks);
     let nodes: String = nodes.iter().map(node).collect();
@@ -115,8 +101,8 @@ fn path(path: &Path) -> Result<String, Failure> {
 }
 
 /// What was made, and what to do next.
-pub(super) fn farewell(layout: &Layout, backup: Option<&Path>, person: &Person, warnings: &[Warning]) -> String {
-    let (config, key) = (layout.config.display(), layout.key.display());
+pub(super) fn farewell(layout: &Layout, backup: Option<&Path>, planned: &Planned) -> String {
+    let (config, key) = (layout.config.display(), layout.key().display());
     let mut text = format!("made {config}, {key} and {}\n", layout.state.display());
     match backup {
         Some(backup) => {
@@ -127,26 +113,9 @@ pub(super) fn farewell(layout: &Layout, backup: Option<&Path>, person: &Person, 
         }
         None => text += "made no backup: when the key is lost, every disk sealed with it is lost\n",
     }
-    text += &format!("`{}` (user id {}) may approve\n", person.name, person.uid);
-    for warning in warnings {
+    text += &format!("`{}` (user id {}) may approve\n", planned.person.name, planned.person.uid);
+    for warning in &planned.warnings {
         text += &format!("note: {warning}\n");
     }
-    text += "\nnext\n";
-    text += &if layout.credential {
-        // Root needs no group to reach the socket.
-        let group = match person.uid {
-            0 => String::new(),
-            uid => format!("usermod --append --groups nightlatch-approvers \"$(id -un {uid})\"\n  "),
-        };
-        format!(
-            "  install -d -m 700 /etc/credstore.encrypted\n  \
-             systemd-creds encrypt --name=nightlatch-key {key} /etc/credstore.encrypted/nightlatch-key && rm {key}\n  \
-             nightlatch check\n  \
-             {group}\
-             systemctl enable --now nightlatch.socket nightlatch-cli.socket\n"
-        )
-    } else {
-        format!("  nightlatch check --config {config}\n  nightlatch serve --config {config}\n")
-    };
-    text
+    text + &format!("\nnext\n  nightlatch check --config {config}\n  nightlatch serve --config {config}\n")
 }
