@@ -1,6 +1,6 @@
 //! Credentials and keys: whether they are there, open, and are the right ones.
 
-use super::list;
+use super::service::asks_at_start;
 use crate::certificate::expiry::DAY;
 use crate::cli::doctor::facts::{
     BOT, Contents, Entry, File, Host, Key, Keys, Kind, NoRecord, Opened, PASSPHRASE, Recorded, SERVER,
@@ -23,7 +23,7 @@ pub(super) fn credentials(host: &Host) -> Vec<Finding> {
         findings.extend(opens(host, opened));
     }
     if let (Some(config), Some(server)) = (host.config(), host.unit(SERVER).filter(|unit| unit.is_loaded())) {
-        findings.extend(missing(config, server));
+        findings.extend(missing(config, server, asks_at_start(host)));
     }
     findings.extend(keys(host));
     findings
@@ -187,7 +187,7 @@ fn restore(opened: &Opened) -> String {
 }
 
 /// Credentials that the configuration names, and the unit does not hand over.
-fn missing(config: &Config, server: &Unit) -> Vec<Finding> {
+fn missing(config: &Config, server: &Unit, asked: Option<&str>) -> Vec<Finding> {
     let mut names: Vec<&str> = config.keys.iter().filter_map(|key| credential_of(&key.source)).collect();
     if let Tls::On(places) = &config.tls {
         let places = [Some(&places.certificate), Some(&places.key), places.key_passphrase.as_ref()];
@@ -197,12 +197,17 @@ fn missing(config: &Config, server: &Unit) -> Vec<Finding> {
         }));
     }
     names.retain(|name| !server.credentials.iter().any(|credential| credential.name == *name));
-    if names.is_empty() {
-        return vec![];
-    }
-    let found = format!("nightlatch.toml names it, and {SERVER} does not hand it over");
-    let hint = format!("systemctl edit {SERVER}: [Service] LoadCredentialEncrypted=NAME:/etc/credstore.encrypted/NAME");
-    vec![Finding::wrong(Check::Credential, list(names), found, hint)]
+    let absent = |name: &str| {
+        let found = format!("nightlatch.toml names it, and {SERVER} does not hand it over");
+        if asked == Some(name) {
+            let hint =
+                format!("install nightlatch-passphrase.conf as a drop-in of {SERVER}: credstore-examples/README.md");
+            return Finding::wrong(Check::Credential, name, found, hint);
+        }
+        let line = format!("LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}");
+        Finding::wrong(Check::Credential, name, found, format!("systemctl edit {SERVER}: [Service] {line}"))
+    };
+    names.into_iter().map(absent).collect()
 }
 
 fn credential_of(source: &KeySource) -> Option<&str> {

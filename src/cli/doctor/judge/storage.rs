@@ -1,9 +1,12 @@
 //! The state directory: whether it can be used, and has room.
 
+use std::path::Path;
+
 use crate::audit::file::RESERVE;
 use crate::cli::doctor::facts::{AuditEnd, Entry, Host, Kind, Room, SERVER, State};
 use crate::cli::doctor::finding::{Check, Finding, Unseen, Verdict};
 use crate::cli::doctor::unit::Unit;
+use crate::config::DEFAULT_STATE_DIRECTORY;
 use crate::state::{GROWTH, MAX_LEN};
 
 /// What a server takes that starts: the audit log allocates twice its reserve beyond its end, the state the room to grow. With
@@ -67,11 +70,18 @@ fn directory(host: &Host, state: &State, server: Option<&Unit>) -> Finding {
     };
     let user = server.map(Unit::user).filter(|user| !user.is_empty());
     let (owner, wanted) = (accounts.name_of(file.uid), user.and_then(|user| accounts.uid_of(user)));
-    // At a start systemd gives the directory to the service (StateDirectory=).
-    if server.is_some_and(Unit::is_active) && wanted.is_some_and(|wanted| wanted != file.uid) {
-        let hint =
-            format!("systemctl restart {SERVER} gives it back (what was approved is forgotten, nodes ask again)");
-        return wrong(format!("it belongs to {owner}, and the server runs as {}", user.unwrap_or_default()), hint);
+    // At a start systemd gives the directory of StateDirectory= to the service.
+    let is_systemds = state.path == Path::new(DEFAULT_STATE_DIRECTORY);
+    let settled = !is_systemds || server.is_some_and(Unit::is_active);
+    if settled && wanted.is_some_and(|wanted| wanted != file.uid) {
+        let user = user.unwrap_or_default();
+        let hint = match is_systemds {
+            true => {
+                format!("systemctl restart {SERVER} gives it back (what was approved is forgotten, nodes ask again)")
+            }
+            false => format!("chown -R {user}: {about}, and ReadWritePaths={about} in the unit"),
+        };
+        return wrong(format!("it belongs to {owner}, and the server runs as {user}"), hint);
     }
     Finding::ok(Check::StateDirectory, about, format!("of {owner}, mode {:04o}", file.mode))
 }

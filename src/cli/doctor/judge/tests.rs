@@ -266,6 +266,11 @@ fn a_passphrase_that_nobody_would_be_asked_for() {
         "without a passphrase",
         "systemctl enable",
     );
+    let no_drop_in = |host: &mut Host| {
+        typed(host, "active");
+        host.units.as_mut().expect("units")[0].credentials.clear();
+    };
+    assert_found(no_drop_in, Check::Credential, Wrong, "does not hand it over", "nightlatch-passphrase.conf");
     let asleep = |host: &mut Host| {
         typed(host, "active");
         host.set(SERVER, "ActiveState", "inactive");
@@ -310,7 +315,7 @@ fn credentials_that_would_not_be_there_in_the_night() {
     let unseen = Err(Unseen::needs_root("it"));
     assert_found(opened(unseen), Check::CredentialOpens, NotLookedAt, "only root", "sudo nightlatch doctor");
     let unnamed = |host: &mut Host| host.units.as_mut().expect("units")[0].credentials.clear();
-    assert_found(unnamed, Check::Credential, Wrong, "does not hand it over", "systemctl edit");
+    assert_found(unnamed, Check::Credential, Wrong, "does not hand it over", "LoadCredentialEncrypted=nightlatch-key:");
 }
 
 #[test]
@@ -369,6 +374,11 @@ fn a_state_that_cannot_be_used() {
     assert_found(directory(open), Check::StateDirectory, Wrong, "0755", "chmod 0700 /var/lib/nightlatch");
     let roots = entry(Kind::Directory, 0o700, 0);
     assert_found(directory(roots), Check::StateDirectory, Wrong, "belongs to root", "systemctl restart");
+    let elsewhere = |host: &mut Host| {
+        host.state().path = "/srv/state".into();
+        host.state().directory = entry(Kind::Directory, 0o700, 0);
+    };
+    assert_found(elsewhere, Check::StateDirectory, Wrong, "belongs to root", "chown -R nightlatch: /srv/state");
     let mut host = healthy();
     host.state().directory = Entry::Missing;
     host.state().state = Err(complaint("there is no state"));
@@ -519,6 +529,16 @@ fn a_bot_that_would_not_ask() {
     assert_found(stolen, Check::BotStatus, Wrong, "SOMEBODY ELSE", "revoke");
     let away = status("1 question is open; Telegram was not reached yet");
     assert_found(away, Check::BotStatus, Wrong, "not reached", "nightlatch-bot check");
+    let mut asleep = healthy();
+    status("0 questions are open; nightlatch sleeps until a node calls")(&mut asleep);
+    assert!(judge(&asleep).iter().all(|finding| finding.verdict == Verdict::Ok), "a server may sleep");
+    assert_found(
+        status("1 question is open, 1 prompt waits to be sent"),
+        Check::BotStatus,
+        Warning,
+        "1 prompt",
+        "check",
+    );
     assert_found(status(""), Check::BotStatus, NotLookedAt, "does not say", "");
     let warned = |host: &mut Host| host.bot = Ok(BotCheck { warnings: vec!["line 3: nobody".into()], error: None });
     assert_found(warned, Check::BotConfiguration, Warning, "line 3", "nightlatch-bot check --offline");

@@ -213,3 +213,71 @@ fn contents_of(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::state::key_record::{KeyRecord, Verification, Writer};
+
+    fn key_of(byte: u8) -> KeyBytes {
+        let Ok(key) = KeyBytes::try_fill(|key| {
+            key.fill(byte);
+            key[0] = 0;
+            Ok::<_, Infallible>(())
+        });
+        key
+    }
+
+    /// What is seen of the key `at_hand`, on a host that was set up with `recorded`.
+    fn seen(at_hand: &KeyBytes, recorded: &KeyBytes) -> Keys {
+        let directory = tempfile::tempdir().expect("a directory");
+        set_permissions(directory.path(), Permissions::from_mode(0o700)).expect("set");
+        let (mut writer, _) = Writer::lock(directory.path()).expect("locked");
+        let mut record = KeyRecord::default();
+        record.put(RecordedKey {
+            id: id_of(recorded),
+            source: SourceNumber::Credential,
+            name: "first".into(),
+            made_at: None,
+            golden_blob: golden::seal(&golden::Key::Random(recorded)).expect("sealed"),
+            backup: Some(VerifiedBackup::new(WallTime::from_unix_millis(5), Verification::Read, "/media/key")),
+        });
+        writer.write(&record).expect("written");
+        let file = directory.path().join("key");
+        write(&file, at_hand.expose()).expect("written");
+        set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
+        let manual = include_str!("../../../../systemd/nightlatch.toml");
+        let (place, state) = (file.display(), directory.path().display());
+        let text = manual.replace("\ncredential = \"nightlatch-key\"", &format!("\nfile = \"{place}\""));
+        let text =
+            text.replace("#state_directory = \"/var/lib/nightlatch\"", &format!("state_directory = \"{state}\""));
+        let (config, _) = Config::parse(&text, "nightlatch.toml").expect("it can be used");
+        keys(&config, &Secrets::new())
+    }
+
+    #[test]
+    fn the_key_that_is_recorded_opens_its_golden_blob() {
+        let seen = seen(&key_of(7), &key_of(7));
+        assert_eq!(seen.keys[0].golden_blob, Some(Ok(())));
+        assert_eq!(seen.keys[0].id, Ok(id_of(&key_of(7))));
+        let record = seen.record.expect("there is one");
+        assert_eq!((record[0].id, record[0].verified_at), (id_of(&key_of(7)), Some(WallTime::from_unix_millis(5))));
+    }
+
+    #[test]
+    fn another_key_has_no_golden_blob_in_the_record() {
+        let seen = seen(&key_of(8), &key_of(7));
+        assert_eq!(seen.keys[0].golden_blob, None);
+        assert_ne!(seen.keys[0].id, Ok(seen.record.expect("there is one")[0].id));
+    }
+
+    #[test]
+    fn a_credential_without_a_path_is_looked_for_where_systemd_does() {
+        let named = |encrypted| Credential { name: "key".into(), path: "no-such-credential".into(), encrypted };
+        assert_eq!(placed(&named(true)).path, "/etc/credstore.encrypted/no-such-credential");
+        assert_eq!(placed(&named(false)).path, "/etc/credstore/no-such-credential");
+    }
+}

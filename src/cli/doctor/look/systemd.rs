@@ -83,7 +83,9 @@ fn reason(journal: &str) -> Option<String> {
 
 /// Whether each running process runs the file that its unit names.
 pub(super) fn programs(units: &[Unit]) -> BTreeMap<String, Result<bool, Unseen>> {
-    let running = units.iter().filter_map(|unit| Some((unit, unit.main_pid()?, unit.program()?)));
+    // Before it is active the process may still be systemd's own, which hands credentials over.
+    let active = units.iter().filter(|unit| unit.is_active());
+    let running = active.filter_map(|unit| Some((unit, unit.main_pid()?, unit.program()?)));
     running.map(|(unit, pid, program)| (unit.id().to_owned(), runs(pid, program))).collect()
 }
 
