@@ -71,7 +71,13 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
                     "it is {id}, and this host was set up with {}: what that one sealed does not open",
                     other.id
                 );
-                let hint = "put the backup of that key there: see credential above, and credstore-examples/";
+                let credential = config_credential(host, name).unwrap_or("nightlatch-key");
+                let path = format!("/etc/credstore.encrypted/{credential}");
+                let hint = format!(
+                    "with the backup of {}: systemd-creds encrypt --name={credential} BACKUP {path}; then systemctl \
+                     restart {SERVER}",
+                    other.id
+                );
                 Finding::wrong(Check::Key, name, found, hint)
             }
             None => Finding::warning(Check::Backup, name, "no backup of it was ever verified here", VERIFY),
@@ -80,7 +86,7 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
     let mut findings = vec![Finding::ok(Check::Key, name, format!("it is {id}, as recorded"))];
     findings.push(match &key.golden_blob {
         Some(Ok(())) => {
-            Finding::ok(Check::GoldenBlob, name, "a blob that was sealed when its backup was recorded still opens")
+            Finding::ok(Check::GoldenBlob, name, "a blob that was sealed when this host was set up still opens")
         }
         Some(Err(error)) => {
             let hint = "try the backup: nightlatch credentials verify --backup FILE; and test the memory of this host";
@@ -90,6 +96,11 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
     });
     findings.push(backup(host, name, known));
     findings
+}
+
+/// The credential that a key is in.
+fn config_credential<'a>(host: &'a Host, key: &str) -> Option<&'a str> {
+    credential_of(&host.config()?.keys.iter().find(|known| *known.name == *key)?.source)
 }
 
 /// When a backup was seen to be the key.

@@ -322,7 +322,13 @@ fn credentials_that_would_not_be_there_in_the_night() {
 fn a_key_that_is_another_one_or_has_no_backup() {
     let keys = |change: fn(&mut Keys)| move |host: &mut Host| change(host.keys.as_mut().expect("keys"));
     let other = keys(|keys| keys.keys[0].id = Ok(KeyId::from_bytes([8; 8])));
-    assert_found(other, Check::Key, Wrong, "this host was set up with 0707070707070707", "backup");
+    assert_found(
+        other,
+        Check::Key,
+        Wrong,
+        "this host was set up with 0707070707070707",
+        "encrypt --name=nightlatch-key BACKUP",
+    );
     let broken = keys(|keys| keys.keys[0].golden_blob = Some(Err("the golden blob does not open".into())));
     assert_found(broken, Check::GoldenBlob, Wrong, "does not open", "verify --backup FILE");
     let typed = keys(|keys| keys.keys[0].golden_blob = None);

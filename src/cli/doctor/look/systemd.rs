@@ -71,14 +71,13 @@ fn last_error(id: &str) -> Option<String> {
     reason(&run("journalctl", &arguments, JOURNAL).ok()?.stdout)
 }
 
-/// Of the program's own words if there are any, else of systemd's.
+/// The last of the program's own words, or of systemd's about credentials; else whatever failed last.
 fn reason(journal: &str) -> Option<String> {
     let last = |words: &[&str]| journal.lines().rev().find(|line| words.iter().any(|word| line.contains(word)));
-    let own = last(&["error: "]).map(|line| line.split_once("error: ").map_or(line, |(_, error)| error));
-    let of_systemd = || last(&["Failed to set up credentials"]).or_else(|| last(&["ailed"]));
-    // systemd begins its lines with the unit, which is told anyway.
-    let of_systemd = || of_systemd().map(|line| line.split_once(".service: ").map_or(line, |(_, reason)| reason));
-    own.or_else(of_systemd).map(str::to_owned)
+    let line = last(&["error: ", "Failed to set up credentials"]).or_else(|| last(&["ailed"]))?;
+    // Either begins with who says it, which is told anyway.
+    let said = line.split_once("error: ").or_else(|| line.split_once(".service: ")).map_or(line, |(_, said)| said);
+    Some(said.to_owned())
 }
 
 /// Whether each running process runs the file that its unit names.
@@ -147,6 +146,7 @@ mod tests {
                        nightlatch.service: Failed at step CREDENTIALS spawning /usr/bin/nightlatch: Protocol error\n\
                        nightlatch.service: Failed with result 'exit-code'.\n";
         assert_eq!(reason(systemd).as_deref(), Some("Failed to set up credentials: Protocol error"));
+        assert_eq!(reason(&format!("{own}{systemd}")), reason(systemd), "the last failure counts, not one before");
         assert_eq!(reason("Started.\n"), None);
     }
 
