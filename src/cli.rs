@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod credentials;
 pub mod demo;
+pub mod doctor;
 pub mod failure;
 pub mod init;
 pub mod keygen;
@@ -43,6 +44,8 @@ enum Command {
     Approvals(approvals::Args),
     /// Check the configuration and say what it means
     Check(check::Args),
+    /// Look at everything that has to be right on this host
+    Doctor(doctor::Args),
     /// Make the key and all else that the service of this host needs; verify backups
     Credentials(credentials::Args),
     /// Make a first configuration, key and state in a directory, for a trial
@@ -73,6 +76,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Approvals(args) => approvals::run(args),
             Command::Check(args) => check::run(args),
+            Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),
             Command::Init(args) => init::run(args),
             Command::Keygen(args) => keygen::run(args),

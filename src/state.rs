@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::peer::standing::Standing;
 use directory::{Directory, Found, Names};
 
+pub use directory::GROWTH;
 pub use format::{MAX_LEN, Unreadable, read};
 pub use v1::{MAX_APPROVALS, MAX_REFUSALS, Unwritable};
 
@@ -113,6 +114,21 @@ impl Error {
             },
             Self::Unwritable(_) => "lift denials and blocks that are not needed any more",
         }
+    }
+}
+
+/// The generation of the state of `installation` in `directory`, which is read without a lock while a server may be using it.
+/// It is replaced as a whole, so that what is read is one state, though there may be a newer one by now.
+///
+/// # Errors
+/// [`Error`], but never [`Error::InUse`].
+pub fn look(directory: &Path, installation: Uuid) -> Result<Generation, Error> {
+    match Directory::read_unlocked(directory, &NAMES, MAX_LEN)? {
+        Found::Nothing => Err(Error::Absent(directory.into())),
+        Found::Bytes(bytes) => match read(&bytes, installation) {
+            Ok((generation, _)) => Ok(generation),
+            Err(source) => Err(Error::Unreadable { path: directory.into(), source }),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::log::Sink;
 use super::record::{HEADER_START, MAX_LINE_LEN, VERSION, header};
-use super::tail::{NoRecord, Tail, WINDOW};
+use super::tail::{NoRecord, Tail, WINDOW, last_time};
 use crate::clock::WallTime;
 
 /// Bytes beyond the end of the file that refusals may not use.
@@ -77,6 +77,46 @@ impl Error {
             Self::NotALog(_) | Self::NotAFile(_) => "configure another path, or move what is there aside",
         }
     }
+}
+
+/// The end of a log, as somebody sees it who only reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The end. A server that is writing just now may have written a part of a line: it is told as torn.
+    pub tail: Tail,
+    /// When the last record was made.
+    pub last: Option<WallTime>,
+}
+
+/// Looks at the log at `path` while a server may be writing to it: nothing is locked, repaired or begun. `None` when there
+/// is no log.
+///
+/// # Errors
+/// [`Error`], but never [`Error::InUse`].
+pub fn look(path: &Path) -> Result<Option<Look>, Error> {
+    let io = |step| move |source: io::Error| Error::Io { step, path: path.into(), source };
+    let fd = match openat(
+        CWD,
+        path,
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        Mode::empty(),
+    ) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(Error::NotAFile(path.into())),
+        Err(error) => return Err(io("open")(error.into())),
+    };
+    let mut file = fs::File::from(fd);
+    if !file.metadata().map_err(io("open"))?.is_file() {
+        return Err(Error::NotAFile(path.into()));
+    }
+    let (start, length) = read_start(&mut file).map_err(io("read"))?;
+    let Start::Header(header_len) = judge_start(path, &start)? else {
+        return Ok(Some(Look { tail: Tail::empty(), last: None }));
+    };
+    let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
+    let tail = Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
+    Ok(Some(Look { tail, last: last_time(&window) }))
 }
 
 /// An audit log that is open, and locked.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::record::{Detail, MAX_LINE_LEN, MAX_SEQ, Repaired};
+use crate::clock::WallTime;
 
 /// Bytes that are read from the end of a file.
 pub const WINDOW: usize = 1 << 20;
@@ -28,8 +29,7 @@ pub struct NoRecord;
 #[derive(Deserialize)]
 struct Numbered {
     seq: u64,
-    #[serde(rename = "time")]
-    _time: String,
+    time: String,
     #[serde(rename = "event")]
     _event: String,
 }
@@ -77,11 +77,23 @@ impl Tail {
     }
 }
 
+/// When the last record of `window` was made, as far as that can be read.
+#[must_use]
+pub fn last_time(window: &[u8]) -> Option<WallTime> {
+    let time = window.split(|byte| *byte == b'\n').rev().find_map(record)?.time;
+    let timestamp: jiff::Timestamp = time.parse().ok()?;
+    Some(WallTime::from_unix_millis(timestamp.as_millisecond()))
+}
+
 /// The `seq` of a line that is a record.
 fn number(line: &[u8]) -> Option<u64> {
+    record(line).map(|record| record.seq)
+}
+
+fn record(line: &[u8]) -> Option<Numbered> {
     let printable = line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
     let numbered: Numbered = (printable && line.len() <= MAX_LINE_LEN).then(|| serde_json::from_slice(line).ok())??;
-    (1..=MAX_SEQ).contains(&numbered.seq).then_some(numbered.seq)
+    (1..=MAX_SEQ).contains(&numbered.seq).then_some(numbered)
 }
 
 #[cfg(test)]
@@ -121,6 +133,15 @@ mod tests {
         assert_eq!(read(&["junk\n", ONE], true), Ok((2, 0, 1)));
         assert_eq!(read(&[TWO, ONE], true), Ok((4, 0, 1)), "a number that does not grow is damage");
         assert_eq!(read(&["{\"seq\":18446744073709551615,\"time\":\"\",\"event\":\"\"}\n"], true), Ok((2, 0, 1)));
+    }
+
+    #[test]
+    fn the_last_record_that_can_be_read_says_when_it_was_made() {
+        let dated = "{\"seq\":3,\"time\":\"2026-11-23T07:40:08.123Z\",\"event\":\"e\"}\n";
+        let at = Some(WallTime::from_unix_millis(1_795_419_608_123));
+        assert_eq!(last_time([ONE, dated, "junk\n", "{\"seq\":4,"].concat().as_bytes()), at);
+        assert_eq!(last_time(ONE.as_bytes()), None, "its time is none");
+        assert_eq!(last_time(b""), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) struct Names {
 
 /// Bytes by which the next state may be longer than this one and still be sure of its space. A save adds a few entries
 /// of at most 4 KiB.
-pub(super) const GROWTH: u64 = 64 * 1024;
+pub const GROWTH: u64 = 64 * 1024;
 
 /// What has the name of the file.
 #[derive(Debug)]

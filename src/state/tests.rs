@@ -569,3 +569,18 @@ proptest! {
         drop(read(&sealed(&format!("nightlatch-state 1 {HOME} 1\n{text}\n")), HOME));
     }
 }
+
+#[test]
+fn a_state_that_a_server_uses_can_be_looked_at_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, installation) = (directory.path().join("state"), Uuid::from_u128(1));
+    let _server = Store::create(&path, installation).expect("a state");
+    let count = || fs::read_dir(&path).expect("listed").count();
+    let before = count();
+    assert_eq!(look(&path, installation).expect("it is good").get(), 1);
+    assert_eq!(count(), before, "nothing is made or removed");
+    let foreign = look(&path, Uuid::from_u128(2)).expect_err("it is another's");
+    assert!(matches!(foreign, Error::Unreadable { .. }), "{foreign}");
+    fs::remove_file(path.join("state")).expect("removed");
+    assert!(matches!(look(&path, installation), Err(Error::Absent(_))));
+}

@@ -106,7 +106,7 @@ const TABLE: &[Row] = &[
         ],
         beyond: &[
             ("clock", "people are told how long ago things were, and the composition root is given the host's clock"),
-            ("state", "init makes the state that serve refuses to start without, and credentials the key record"),
+            ("state", "init makes the state that serve refuses to start without, credentials the key record, and doctor looks at both"),
         ],
     },
     Row { module: "main", uses: &["cli"], beyond: &[] },
@@ -165,6 +165,8 @@ const LONG: &[(&str, &str)] = &[
     ("audit/log/tests.rs", "one test for each way in which writing fails"),
     ("audit/record/tests.rs: every_entry", "one value of every record"),
     ("cli/check.rs: summary", "one line for each setting, in the order of the page"),
+    ("cli/doctor/judge/tests.rs", "one test for each thing that can be wrong on a host"),
+    ("cli/doctor/judge/tests.rs: healthy", "one host on which everything is as it should be"),
     ("cli/init/template.rs: text", "the configuration that it writes, as a whole"),
     ("config/tests.rs", "one test for each kind of mistake in a configuration"),
     ("state/tests.rs", "one test for each way in which a state is damaged"),

@@ -335,6 +335,10 @@ impl Trial {
             let said = self.run(&[&["check", "--config", &configuration], arguments].concat(), b"");
             assert!(said.succeeded(), "{}", said.stderr());
         }
+        for more in [&[][..], &["--json"]] {
+            // What it thinks of the host that the test runs on is not the point.
+            self.run(&[&["doctor", "--config", &configuration, "--roots", &roots], more].concat(), b"");
+        }
         let server = self.server.as_ref().expect("it runs").child.id();
         for file in ["cmdline", "environ"] {
             let bytes = fs::read(format!("/proc/{server}/{file}")).expect("our child");

@@ -191,3 +191,21 @@ fn every_error_says_what_to_do() {
         assert!(error.to_string().contains('p'));
     }
 }
+
+#[test]
+fn a_log_that_a_server_writes_to_can_be_looked_at_and_stays_as_it_is() {
+    let (directory, path) = directory();
+    assert_eq!(look(&path).expect("there is none"), None);
+    assert!(!path.exists(), "none is begun");
+    let (mut server, _) = File::open(&path, NOW).expect("begun");
+    server.append(&[&line(1)[..], b"{\"seq\":2,"].concat()).expect("written");
+    let before = fs::read(&path).expect("read");
+    let seen = look(&path).expect("it is good").expect("it is there");
+    assert_eq!((seen.tail.next_seq, seen.tail.cut), (2, 9));
+    assert_eq!(seen.last, Some(NOW));
+    assert_eq!(fs::read(&path).expect("read"), before, "nothing is cut off");
+    let link = directory.path().join("link");
+    symlink(&path, &link).expect("linked");
+    assert!(matches!(look(&link), Err(Error::NotAFile(_))));
+    assert!(matches!(look(directory.path()), Err(Error::NotAFile(_))));
+}

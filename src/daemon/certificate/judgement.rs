@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustls::pki_types::ServerName;
+
 use super::{CertificateError, read};
 use crate::certificate::Pair;
 use crate::certificate::examination::{Finding, MAX_ROOTS_LEN, Trust, examine, named_roots, public_roots};
@@ -60,7 +62,19 @@ impl JudgementError {
 /// # Errors
 /// [`JudgementError`].
 pub fn judge(places: &config::Certificate, roots: Option<&Path>, now: WallTime) -> Result<Judgement, JudgementError> {
-    let pair = read(places)?;
+    judge_pair(&read(places)?, &places.names, roots, now)
+}
+
+/// The same of a certificate that somebody else read.
+///
+/// # Errors
+/// [`JudgementError`], of the roots alone.
+pub fn judge_pair(
+    pair: &Pair,
+    names: &[ServerName<'static>],
+    roots: Option<&Path>,
+    now: WallTime,
+) -> Result<Judgement, JudgementError> {
     let named = match roots {
         None => None,
         Some(path) => {
@@ -68,13 +82,13 @@ pub fn judge(places: &config::Certificate, roots: Option<&Path>, now: WallTime) 
             Some(named_roots(pem.expose()).ok_or(JudgementError::NoRoots)?)
         }
     };
-    let (mut findings, trust) = examine(&pair, &places.names, &public_roots(), named.as_ref(), now);
-    findings.push(handshake(&pair, places));
+    let (mut findings, trust) = examine(pair, names, &public_roots(), named.as_ref(), now);
+    findings.push(handshake(pair, names));
     Ok(Judgement { subject: pair.subject().to_owned(), findings, trust })
 }
 
-fn handshake(pair: &Pair, places: &config::Certificate) -> Finding {
-    let agreed = places.names.first().ok_or(rustls::Error::HandshakeNotComplete);
+fn handshake(pair: &Pair, names: &[ServerName<'static>]) -> Finding {
+    let agreed = names.first().ok_or(rustls::Error::HandshakeNotComplete);
     match agreed.and_then(|name| rehearse(pair, name.clone())) {
         Ok(agreed) => Finding::fine(
             "handshake",

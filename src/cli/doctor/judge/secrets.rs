@@ -1,0 +1,250 @@
+//! Credentials and keys: whether they are there, open, and are the right ones.
+
+use super::service::asks_at_start;
+use crate::certificate::expiry::DAY;
+use crate::cli::doctor::facts::{
+    BOT, Contents, Entry, File, Host, Key, Keys, Kind, NoRecord, Opened, PASSPHRASE, Recorded, SERVER,
+};
+use crate::cli::doctor::finding::{Check, Finding, Unseen};
+use crate::cli::doctor::unit::Unit;
+use crate::config::{Channel, Config, KeySource, PassphraseOrigin, People, Place, Tls};
+
+/// After how many days a backup should be looked at again.
+const BACKUP_DAYS: u64 = 180;
+
+/// How a backup is looked at.
+const VERIFY: &str = "nightlatch credentials verify --backup FILE";
+
+/// Each credential of the server and of the bot.
+pub(super) fn credentials(host: &Host) -> Vec<Finding> {
+    let mut findings = vec![];
+    for opened in host.credentials.iter().filter(|opened| opened.unit == SERVER || has_bot(host)) {
+        findings.push(file(opened));
+        findings.extend(opens(host, opened));
+    }
+    if let (Some(config), Some(server)) = (host.config(), host.unit(SERVER).filter(|unit| unit.is_loaded())) {
+        findings.extend(missing(config, server, asks_at_start(host)));
+    }
+    findings.extend(keys(host));
+    findings
+}
+
+/// Each key: whether it is the one that is recorded, opens its golden blob, and has a backup that somebody looked at.
+fn keys(host: &Host) -> Vec<Finding> {
+    let Some(Keys { keys, record }) = &host.keys else { return vec![] };
+    let recorded = match record {
+        Ok(recorded) => recorded,
+        Err(NoRecord { absent, complaint }) => {
+            let unrecorded = match &complaint.unseen {
+                Some(unseen) => Finding::not_looked_at(Check::Backup, "", unseen),
+                None if *absent => {
+                    Finding::warning(Check::Backup, "", "no backup of a key was ever verified here", VERIFY)
+                }
+                None => Finding::warning(Check::Backup, "", &complaint.error, &complaint.hint),
+            };
+            return keys.iter().filter_map(unusable).chain([unrecorded]).collect();
+        }
+    };
+    keys.iter().flat_map(|key| of_key(host, key, recorded)).collect()
+}
+
+/// A key in a file that cannot be read. What is in a credential is told with the credential.
+fn unusable(key: &Key) -> Option<Finding> {
+    let complaint = key.id.as_ref().err()?.as_ref()?;
+    Some(match &complaint.unseen {
+        Some(unseen) => Finding::not_looked_at(Check::Key, &key.name, unseen),
+        None => Finding::wrong(Check::Key, &key.name, &complaint.error, &complaint.hint),
+    })
+}
+
+fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
+    let name = &*key.name;
+    let by_name = recorded.iter().find(|known| known.name == name);
+    let Ok(id) = &key.id else {
+        let backed_up = by_name.map(|known| backup(host, name, known));
+        return unusable(key).into_iter().chain(backed_up).collect();
+    };
+    let Some(known) = recorded.iter().find(|known| known.id == *id) else {
+        return vec![match by_name {
+            Some(other) => {
+                let found = format!(
+                    "it is {id}, and this host was set up with {}: what that one sealed does not open",
+                    other.id
+                );
+                let credential = config_credential(host, name).unwrap_or("nightlatch-key");
+                let path = format!("/etc/credstore.encrypted/{credential}");
+                let hint = format!(
+                    "with the backup of {}: systemd-creds encrypt --name={credential} BACKUP {path}; then systemctl \
+                     restart {SERVER}",
+                    other.id
+                );
+                Finding::wrong(Check::Key, name, found, hint)
+            }
+            None => Finding::warning(Check::Backup, name, "no backup of it was ever verified here", VERIFY),
+        }];
+    };
+    let mut findings = vec![Finding::ok(Check::Key, name, format!("it is {id}, as recorded"))];
+    findings.push(match &key.golden_blob {
+        Some(Ok(())) => {
+            Finding::ok(Check::GoldenBlob, name, "a blob that was sealed when this host was set up still opens")
+        }
+        Some(Err(error)) => {
+            let hint = "try the backup: nightlatch credentials verify --backup FILE; and test the memory of this host";
+            Finding::wrong(Check::GoldenBlob, name, error, hint)
+        }
+        None => Finding::not_looked_at(Check::GoldenBlob, name, &Unseen::because("nobody is asked for the passphrase")),
+    });
+    findings.push(backup(host, name, known));
+    findings
+}
+
+/// The credential that a key is in.
+fn config_credential<'a>(host: &'a Host, key: &str) -> Option<&'a str> {
+    credential_of(&host.config()?.keys.iter().find(|known| *known.name == *key)?.source)
+}
+
+/// When a backup was seen to be the key.
+fn backup(host: &Host, name: &str, known: &Recorded) -> Finding {
+    let Some(at) = known.verified_at else {
+        return Finding::warning(Check::Backup, name, "no backup of it was ever verified", VERIFY);
+    };
+    let days = at.until(host.now).as_secs() / DAY.as_secs();
+    let ago = if days == 1 { "1 day ago".to_owned() } else { format!("{days} days ago") };
+    if days > BACKUP_DAYS {
+        return Finding::warning(
+            Check::Backup,
+            name,
+            format!("it was verified {ago}: look whether it is still there"),
+            VERIFY,
+        );
+    }
+    Finding::ok(Check::Backup, name, format!("it was verified {ago}"))
+}
+
+/// Whether there is a bot, or should be.
+fn has_bot(host: &Host) -> bool {
+    let runs = host.unit(BOT).is_some_and(|unit| unit.is_enabled() || unit.is_active());
+    let telegram = |channel: &Channel| matches!(channel.people, People::Telegram { .. });
+    runs || host.config().is_some_and(|config| config.channels.iter().any(telegram))
+}
+
+/// The file of a credential.
+fn file(opened: &Opened) -> Finding {
+    let about = &*opened.credential.name;
+    let path = &opened.credential.path;
+    let file = match &opened.file {
+        Entry::There(file) => file,
+        Entry::Unseen(unseen) => return Finding::not_looked_at(Check::Credential, about, unseen),
+        Entry::Missing => {
+            let found = format!("{path} is not there: {} cannot start", opened.unit);
+            return Finding::wrong(Check::Credential, about, found, restore(opened));
+        }
+    };
+    let File { mode, uid, kind, .. } = *file;
+    if kind == Kind::Directory || (kind != Kind::File && opened.credential.encrypted) {
+        return Finding::wrong(Check::Credential, about, format!("{path} is no file"), restore(opened));
+    }
+    // An encrypted one may be read by anybody; a socket gives what is asked for to whoever connects.
+    let others = if kind == Kind::Socket { mode & 0o077 } else { mode & 0o022 };
+    if uid != 0 || others != 0 {
+        let found = format!("{path} belongs to user id {uid} and has mode {mode:04o}: others can exchange it");
+        return Finding::warning(Check::Credential, about, found, format!("chown root: {path} && chmod go-rwx {path}"));
+    }
+    Finding::ok(Check::Credential, about, format!("{path}, of root, mode {mode:04o}"))
+}
+
+/// Whether it opens under its name, and is a key if it should be one.
+fn opens(host: &Host, opened: &Opened) -> Option<Finding> {
+    let about = &*opened.credential.name;
+    let wrong = |found: String| Finding::wrong(Check::CredentialOpens, about, found, restore(opened));
+    Some(match opened.opens.as_ref()? {
+        Err(unseen) => Finding::not_looked_at(Check::CredentialOpens, about, unseen),
+        Ok(Err(complaint)) => wrong(format!("it does not open: {complaint}")),
+        Ok(Ok(Contents { length: 0, .. })) => wrong("it opens, and is empty".into()),
+        Ok(Ok(Contents { key: Some(id), .. })) => {
+            Finding::ok(Check::CredentialOpens, about, format!("it opens under its name, and is the key {id}"))
+        }
+        Ok(Ok(Contents { length, key: None })) if is_key(host, about) => {
+            wrong(format!("it opens, and is no key: it has {length} bytes, and a key has 32"))
+        }
+        Ok(Ok(_)) => Finding::ok(Check::CredentialOpens, about, "it opens under its name"),
+    })
+}
+
+fn is_key(host: &Host, credential: &str) -> bool {
+    host.config().is_some_and(|config| {
+        config.keys.iter().any(|key| matches!(&key.source, KeySource::Credential(name) if **name == *credential))
+    })
+}
+
+/// What to do about a credential that cannot be used.
+fn restore(opened: &Opened) -> String {
+    let (name, path) = (&opened.credential.name, &opened.credential.path);
+    if path.ends_with(".sock") {
+        return format!("systemctl enable --now {PASSPHRASE}; then systemctl restart {}", opened.unit);
+    }
+    if !opened.credential.encrypted {
+        return format!("put {path} there again; then systemctl restart {}", opened.unit);
+    }
+    if opened.unit != SERVER {
+        return format!(
+            "sh /usr/share/doc/nightlatch/credstore-examples/{name}.sh makes it anew; then systemctl restart {}",
+            opened.unit
+        );
+    }
+    format!(
+        "with the backup of the key: systemd-creds encrypt --name={name} BACKUP {path}; then systemctl restart {SERVER}"
+    )
+}
+
+/// Credentials that the configuration names, and the unit does not hand over.
+fn missing(config: &Config, server: &Unit, asked: Option<&str>) -> Vec<Finding> {
+    let mut names: Vec<&str> = config.keys.iter().filter_map(|key| credential_of(&key.source)).collect();
+    if let Tls::On(places) = &config.tls {
+        let places = [Some(&places.certificate), Some(&places.key), places.key_passphrase.as_ref()];
+        names.extend(places.into_iter().flatten().filter_map(|place| match place {
+            Place::Credential(name) => Some(&**name),
+            Place::File(_) => None,
+        }));
+    }
+    names.retain(|name| !server.credentials.iter().any(|credential| credential.name == *name));
+    let absent = |name: &str| {
+        let found = format!("nightlatch.toml names it, and {SERVER} does not hand it over");
+        if asked == Some(name) {
+            let hint =
+                format!("install nightlatch-passphrase.conf as a drop-in of {SERVER}: credstore-examples/README.md");
+            return Finding::wrong(Check::Credential, name, found, hint);
+        }
+        let line = format!("LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}");
+        Finding::wrong(Check::Credential, name, found, format!("systemctl edit {SERVER}: [Service] {line}"))
+    };
+    names.into_iter().map(absent).collect()
+}
+
+fn credential_of(source: &KeySource) -> Option<&str> {
+    match source {
+        KeySource::Credential(name) => Some(name),
+        KeySource::File(_) => None,
+        KeySource::Passphrase(passphrase) => match &passphrase.origin {
+            PassphraseOrigin::AskedBySystemd(name) | PassphraseOrigin::Credential(name) => Some(name),
+            PassphraseOrigin::File(_) | PassphraseOrigin::Terminal => None,
+        },
+    }
+}
+
+/// Whether keys may reach the disk as swapped memory.
+pub(super) fn swap(host: &Host) -> Option<Finding> {
+    let server = host.unit(SERVER).filter(|unit| unit.is_loaded())?;
+    Some(match &host.swaps {
+        Err(unseen) => Finding::not_looked_at(Check::Swap, "", unseen),
+        Ok(false) => Finding::ok(Check::Swap, "", "there is none that keys could reach"),
+        Ok(true) if server.may_lock_memory() => {
+            Finding::ok(Check::Swap, "", "there is some, and the server locks its memory")
+        }
+        Ok(true) => {
+            let found = "there is some, and the server may not lock its memory: keys can be written to it";
+            let hint = format!("systemctl edit {SERVER}: [Service] LimitMEMLOCK=infinity; or swapoff -a");
+            Finding::warning(Check::Swap, "", found, hint)
+        }
+    })
+}
