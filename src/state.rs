@@ -104,7 +104,10 @@ impl Error {
             }
             Self::NotAFile(_) => "remove what is there, or restore a backup of the state",
             Self::Unreadable { source, .. } => match source {
-                Unreadable::Damaged(_) => "restore a backup of the state",
+                Unreadable::Damaged(_) => {
+                    "restore a backup of the state; if there is none, move the file `state` away and make an empty one, which \
+                     forgets denials and blocks: nightlatch init --state-only CONFIGURATION"
+                }
                 Unreadable::Foreign { .. } => {
                     "correct the installation id in the configuration, or restore the backup of this installation"
                 }

@@ -299,9 +299,17 @@ fn refused(socket: &Path, status: &Status) -> Failure {
         ),
         Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
         Code::Unavailable | Code::Unknown if status.source().is_some() => {
-            Failure::new(exit::UNAVAILABLE, format!("cannot reach the server on {}", socket.display()))
-                .because(status.source().map_or(status, last))
-                .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket")
+            let why = last(status);
+            let failure =
+                |code| Failure::new(code, format!("cannot reach the server on {}", socket.display())).because(why);
+            match why.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::PermissionDenied) => failure(exit::NO_PERMISSION).hint(
+                    "only the group nightlatch-approvers may: id -nG says whether you are in it; a session from before you \
+                     were put into it is not, log in anew",
+                ),
+                _ => failure(exit::UNAVAILABLE)
+                    .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket"),
+            }
         }
         _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),
     }

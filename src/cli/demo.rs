@@ -75,7 +75,7 @@ async fn play(yes: bool) -> Result<(), Failure> {
             "\nThe disks stay closed. The node asks again every 30 s and is refused for an hour, without another prompt.\n"
         }
     });
-    narrator.plain("Next: `nightlatch init` makes a first configuration and key; README.md goes on from there.\n");
+    narrator.plain("Next: with a server and a key of your own, as README.md tells under Install.\n");
     stage.take_down().await
 }
 

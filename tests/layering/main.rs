@@ -106,7 +106,10 @@ const TABLE: &[Row] = &[
         ],
         beyond: &[
             ("clock", "people are told how long ago things were, and the composition root is given the host's clock"),
-            ("state", "init makes the state that serve refuses to start without, credentials the key record, and doctor looks at both"),
+            (
+                "state",
+                "init makes the state that serve refuses to start without, credentials the key record, and doctor looks at both",
+            ),
         ],
     },
     Row { module: "main", uses: &["cli"], beyond: &[] },

@@ -122,7 +122,7 @@ alice_has_it() {
 # --- addresses: what the administrator's drop-in keeps away
 
 addresses() {
-    inside install -D -m 644 /srv/share/systemd/nightlatch.socket.d/networks.conf /etc/systemd/system/nightlatch.socket.d/networks.conf
+    inside install -D -m 644 /usr/share/doc/nightlatch/systemd/nightlatch.socket.d/networks.conf /etc/systemd/system/nightlatch.socket.d/networks.conf
     inside sed -i -e 's/^#IPAddressDeny/IPAddressDeny/' -e 's|^#IPAddressAllow=.*|IPAddressAllow=192.0.2.2|' \
         /etc/systemd/system/nightlatch.socket.d/networks.conf
     manage daemon-reload
@@ -372,7 +372,6 @@ upgrade() {
     asker=$!
     before=$(code_of_the_ask) || fail "no ask: $(cat "$directory/approvals.log")"
     install_nightlatch
-    manage try-restart nightlatch.service nightlatch-bot.service
     check "what was open is asked again" asked_again "$before"
     code=$(code_of_the_ask) || true
     check "its approval is what the node waited for" alice_has_it "$asker" "$code"

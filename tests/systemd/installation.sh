@@ -7,8 +7,8 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-nightlatch=${NIGHTLATCH:-$root/target/debug/nightlatch}
-bot=${NIGHTLATCH_BOT:-$(dirname "$nightlatch")/nightlatch-bot}
+# The newest that packaging/build.sh has built.
+package=${NIGHTLATCH_PACKAGE:-$(find "$root/target/debian" -name "nightlatch_*_$(dpkg --print-architecture).deb" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d ' ' -f 2)}
 sandbox=$root/tests/systemd/sandbox.sh
 directory=$(mktemp -d)
 state=$directory/sandbox
@@ -94,6 +94,7 @@ missing() {
     for program in go ip nsenter python3 setpriv systemctl unshare; do
         command -v "$program" >/dev/null || { echo "$program is not installed" && return; }
     done
+    ! dpkg-query --show nightlatch >/dev/null 2>&1 || { echo "nightlatch is installed on this machine" && return; }
     [[ -x /lib/systemd/systemd ]] || { echo "there is no systemd to boot" && return; }
     [[ -e /usr/share/dbus-1/system.conf ]] || { echo "dbus is not installed" && return; }
     grep -q ' - cgroup2 ' /proc/self/mountinfo || { echo "no cgroup2 is mounted" && return; }
@@ -110,22 +111,15 @@ build_client() {
 }
 
 boot() {
+    [[ -e $package ]] || { echo "there is no package: run packaging/build.sh first" >&2 && exit 1; }
     "$sandbox" boot "$state" || exit 1
     "$sandbox" network "$state"
 }
 
-# By hand: what the package does.
 install_nightlatch() {
-    cp "$nightlatch" "$bot" "$share/"
-    cp -r "$root/systemd" "$root/credstore-examples" "$share/"
-    inside bash -euc '
-        install -m 755 /srv/share/nightlatch /srv/share/nightlatch-bot /usr/bin/
-        install -m 644 /srv/share/systemd/*.service /srv/share/systemd/*.socket /usr/lib/systemd/system/
-        install -D -m 644 /srv/share/systemd/nightlatch.sysusers /usr/lib/sysusers.d/nightlatch.conf
-        install -D -m 644 /srv/share/systemd/nightlatch.tmpfiles /usr/lib/tmpfiles.d/nightlatch.conf
-        systemd-sysusers nightlatch.conf
-        systemd-tmpfiles --create nightlatch.conf
-        systemctl daemon-reload' >"$directory/install.log" 2>&1 || fail "install: $(cat "$directory/install.log")"
+    cp "$package" "$share/nightlatch.deb"
+    inside dpkg --install /srv/share/nightlatch.deb >"$directory/install.log" 2>&1 ||
+        fail "install: $(cat "$directory/install.log")"
 }
 
 # Key, state, configuration and credentials of a new installation, and who takes part in the tests.
@@ -134,13 +128,12 @@ configure() {
     inside bash -euc '
         useradd alice
         useradd bob
-        usermod --append --groups nightlatch-approvers alice
         install -d -m 1777 /srv/everybody
-        nightlatch init --network 192.0.2.0/24 --network 127.0.0.1 --node "$1=cp-1" --node "$2=worker-2" --approver "alice=$(id -u alice)" --no-backup
         systemd-creds setup
-        systemd-creds encrypt --with-key=host --name=nightlatch-key /run/nightlatch.key /etc/credstore.encrypted/nightlatch-key
+        nightlatch credentials init --network 192.0.2.0/24 --network 127.0.0.1 --node "$1=cp-1" --node "$2=worker-2" \
+            --approver alice --no-backup
         # For what is weakened: a key that is no encrypted credential, and a device that no program needs.
-        mv /run/nightlatch.key /root/plain-key
+        (umask 077 && systemd-creds decrypt --name=nightlatch-key /etc/credstore.encrypted/nightlatch-key /root/plain-key)
         mknod -m 666 /dev/everybody c 1 3
         printf %s 123456789:not-a-token-of-anybody-at-all-12345 |
             systemd-creds encrypt --with-key=host --name=telegram-token - /etc/credstore.encrypted/telegram-token

@@ -65,10 +65,9 @@ kept() {
 }
 
 configure() {
-    inside useradd --uid 4242 --groups nightlatch-approvers alice
-    inside nightlatch init --network 192.0.2.0/24 --node "$CP1=cp-1@192.0.2.2" --node "$CP2=cp-2@192.0.2.2" \
+    inside useradd --uid 4242 alice
+    inside nightlatch credentials init --network 192.0.2.0/24 --node "$CP1=cp-1@192.0.2.2" --node "$CP2=cp-2@192.0.2.2" \
         --approver alice=4242 --no-backup >/dev/null
-    inside systemd-creds encrypt --name=nightlatch-key /run/nightlatch.key /etc/credstore.encrypted/nightlatch-key 2>/dev/null
     printf '[[channel]]\nname = "telegram"\npeople = "telegram"\nuid = %s\n' "$(inside id -u nightlatch-bot)" |
         inside tee -a /etc/nightlatch/nightlatch.toml >/dev/null
     # The bot's own service cannot reach Telegram from here, which is no reason for it to end.

@@ -251,15 +251,14 @@ impl Made<'_> {
         for warning in &self.planned.warnings {
             text += &format!("note: {warning}\n");
         }
-        text + "\nnext\n  nightlatch check\n  systemctl enable --now nightlatch.socket nightlatch-cli.socket\n  \
-                nightlatch doctor\n"
+        text + "\nnext\n  nightlatch check\n  systemctl enable --now nightlatch.service\n  nightlatch doctor\n"
     }
 
     fn about_the_backup(&self, layout: &Layout) -> String {
         let Some(file) = self.copy.file().map(Path::display) else {
             return format!(
                 "made no backup: when this host is lost, so is every disk sealed with this key. For one, on a USB stick:\n  \
-                 systemd-creds decrypt --name={CREDENTIAL} {} - >FILE && nightlatch credentials verify --backup FILE\n",
+                 umask 077; systemd-creds decrypt --name={CREDENTIAL} {} - >FILE && nightlatch credentials verify --backup FILE\n",
                 layout.key().display()
             );
         };
