@@ -119,6 +119,35 @@ alice_has_it() {
     as alice nightlatch approvals approve "$2" >"$directory/approvals.log" 2>&1 && wait "$1" && [[ -s $directory/answer ]]
 }
 
+# --- metrics: numbers for who may have them, once somebody wants them
+
+metrics() {
+    check "there are none unless somebody enables them" not scrape root
+    # Opened by a restart of the service, as docs/metrics.md says.
+    manage enable nightlatch-metrics.socket
+    manage restart nightlatch.service
+    check "root reads them" scrape root
+    check "another user does not reach them" not scrape bob
+    manage stop nightlatch.socket
+    check "a scrape opens nothing that was closed" closed_to_scrapes
+    manage disable nightlatch-metrics.socket
+    manage restart nightlatch.service
+}
+
+# scrape USER
+scrape() {
+    as "$1" python3 -I -c 'import http.client, socket
+connection = http.client.HTTPConnection("localhost", timeout=10)
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect("/run/nightlatch/metrics.sock")
+connection.request("GET", "/metrics")
+print(connection.getresponse().read().decode())' 2>"$directory/errors" | grep -q '^nightlatch_nodes 2$'
+}
+
+closed_to_scrapes() {
+    not scrape root && is nightlatch.socket ActiveState inactive && is nightlatch.service ActiveState inactive
+}
+
 # --- addresses: what the administrator's drop-in keeps away
 
 addresses() {

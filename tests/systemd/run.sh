@@ -40,14 +40,14 @@ trap stop_beside EXIT
 
 groups=("$@")
 if ((${#groups[@]} == 0)); then
-    groups=(units first_connection approval channels server_sandbox bot_sandbox addresses credentials flood watchdog
+    groups=(units first_connection approval channels metrics server_sandbox bot_sandbox addresses credentials flood watchdog
         certificates restarts phone upgrade)
     start_beside "idle, with the bot" "$here/idle.sh" attached
     start_beside "idle, without the bot" "$here/idle.sh" alone
     start_beside "idle, weakened" "$here/idle.sh" weakened
     start_beside "weakened, restarts" "$here/weakened.sh" restarts
     start_beside "weakened, the server's sandbox" "$here/weakened.sh" server_sandbox
-    start_beside "weakened, failures" "$here/weakened.sh" credentials flood watchdog
+    start_beside "weakened, failures" "$here/weakened.sh" credentials flood metrics watchdog
     start_beside "weakened, the rest" "$here/weakened.sh" addresses approval bot_sandbox certificates channels first_connection \
         units upgrade
 fi
