@@ -65,11 +65,12 @@ made_up sleep <<'EOF'
 echo "sleep $1" >>"$T/calls"
 [[ $(grep -c '^sleep' "$T/calls") -lt $(cat "$T/after") ]] || echo '{"asks":[],"grants":[]}' >"$T/open"
 EOF
-# Fails with its call of the number in $T/breaks, as if the power went then.
+# Instead of its call of the number in $T/breaks the hook ends, as if the power went then. Nothing moves any more: whoever looks
+# would see it before or after.
 made_up mv <<'EOF'
 #!/bin/bash
 echo "mv" >>"$T/moves"
-[[ $(wc -l <"$T/moves") != "$(cat "$T/breaks" 2>/dev/null)" ]] || kill -KILL $PPID
+[[ $(wc -l <"$T/moves") != "$(cat "$T/breaks" 2>/dev/null)" ]] || { kill -KILL $PPID && exit; }
 exec /usr/bin/mv "$@"
 EOF
 export T NIGHTLATCH PATH="$T/bin:$PATH"
