@@ -76,6 +76,10 @@ async fn a_server_that_sleeps_is_not_woken_and_followed_when_somebody_else_has()
     // It ends its stream again, and sleeps.
     std::fs::write(&asleep, "").expect("asleep");
     assert!(matches!(follow.next().await, Ok(Update::Asleep)));
+    // Somebody stops it for good, with its sockets: no call wakes it, and it is missed. Here the script is over.
+    std::fs::remove_file(&socket).expect("closed");
+    let called = tokio::time::timeout(hour, follow.next()).await;
+    assert!(matches!(called, Ok(Err(_))), "{called:?}");
 }
 
 /// Everything that is told of a server with these streams, until it refuses for good.

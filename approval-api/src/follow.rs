@@ -42,6 +42,7 @@ pub enum Update {
 #[derive(Debug)]
 pub struct Follow {
     client: Client,
+    socket: PathBuf,
     asleep: PathBuf,
     events: Option<Streaming<v1::Event>>,
     retry: Duration,
@@ -65,6 +66,7 @@ impl Follow {
     pub fn new(socket: &Path) -> Self {
         Self {
             client: connect(socket),
+            socket: socket.into(),
             asleep: asleep_file(socket),
             events: None,
             retry: FIRST_RETRY,
@@ -81,7 +83,7 @@ impl Follow {
     pub async fn next(&mut self) -> Result<Update, Status> {
         loop {
             // A look at a file in memory, which no task has to wait for.
-            if self.events.is_none() && self.asleep.exists() {
+            if self.events.is_none() && self.sleeps() {
                 if self.told != Told::Asleep {
                     self.told = Told::Asleep;
                     return Ok(Update::Asleep);
@@ -104,7 +106,7 @@ impl Follow {
             self.events = None;
             if let Some(lost) = lost
                 && self.told != Told::Lost
-                && !self.asleep.exists()
+                && !self.sleeps()
             {
                 self.told = Told::Lost;
                 return Ok(Update::Lost(lost));
@@ -112,6 +114,11 @@ impl Follow {
             tokio::time::sleep(self.retry).await;
             self.retry = (self.retry * 2).min(LAST_RETRY);
         }
+    }
+
+    /// Whether somebody who calls would wake the server. Without its socket nobody can: it was stopped.
+    fn sleeps(&self) -> bool {
+        self.asleep.exists() && self.socket.exists()
     }
 
     /// The next update, or `None` when the server has ended the stream in peace.

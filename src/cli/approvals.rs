@@ -79,6 +79,9 @@ struct Block {
     lasts: Option<Duration>,
 }
 
+/// How long the server may take, with its start. While it cannot start, systemd lets whoever connects wait for ever.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Does what the command says.
 ///
 /// # Errors
@@ -91,7 +94,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
     runtime.block_on(async {
         let session = Session { client: connect(&socket), socket, json: args.json };
-        session.run(args.command.unwrap_or(Command::List)).await
+        let command = args.command.unwrap_or(Command::List);
+        session.run_in_time(command).await
     })
 }
 
@@ -123,6 +127,12 @@ struct Session {
 }
 
 impl Session {
+    /// Only who watches waits for longer.
+    async fn run_in_time(self, command: Command) -> Result<(), Failure> {
+        let patience = if matches!(command, Command::Watch) { Duration::MAX } else { PATIENCE };
+        tokio::time::timeout(patience, self.run(command)).await.unwrap_or_else(|_| Err(unanswered()))
+    }
+
     async fn run(mut self, command: Command) -> Result<(), Failure> {
         match command {
             Command::List => {
@@ -267,6 +277,13 @@ fn warnings(ask: &v1::Ask) -> impl Iterator<Item = v1::Warning> + '_ {
     ask.warnings.iter().map(|&warning| v1::Warning::try_from(warning).unwrap_or(v1::Warning::Unspecified))
 }
 
+fn unanswered() -> Failure {
+    Failure::new(exit::TEMPORARY, format!("the server has not answered within {} s", PATIENCE.as_secs())).hint(
+        "systemctl status nightlatch.service says whether it can start; when it can, nightlatch approvals says whether \
+         this was done",
+    )
+}
+
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
@@ -318,6 +335,19 @@ fn refused(socket: &Path, status: &Status) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_cannot_start_is_not_waited_for_without_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("cli.sock");
+        // As systemd holds it: whoever connects waits.
+        let _listener = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let session = Session { client: connect(&socket), socket, json: false };
+        let waited = tokio::time::timeout(Duration::from_secs(60), session.run_in_time(Command::List)).await;
+        let failure = waited.expect("it ends").expect_err("nobody answers");
+        assert_eq!(failure.code(), exit::TEMPORARY);
+        assert!(failure.to_string().contains("systemctl status nightlatch.service"), "{failure}");
+    }
 
     #[test]
     fn a_server_of_another_version_is_said_to_be_that() {

@@ -5,6 +5,8 @@ use std::net;
 use std::os::unix::net as unix;
 use std::path::PathBuf;
 
+use nightlatch_approval_api::asleep_file;
+
 use crate::config::Config;
 use crate::listen;
 use crate::listen::systemd::{CHANNEL_PREFIX, InheritError, Inherited, MetricsListener};
@@ -99,6 +101,8 @@ impl Sockets {
             if let Some(path) = &channel.socket {
                 let listener =
                     listen::bind_unix(path).map_err(|error| SocketError::BindChannel(path.clone(), error))?;
+                // Of one that slept before: this one is there.
+                let _none = std::fs::remove_file(asleep_file(path));
                 sockets.channels.push((channel.name.clone(), listener));
             }
         }
@@ -153,6 +157,24 @@ mod tests {
         let hint = inherit_hint(&InheritError::Unknown("approval-telegram".to_owned()));
         assert!(hint.contains("name = \"telegram\"") && hint.contains("disable --now nightlatch-telegram.socket"));
         assert!(!inherit_hint(&InheritError::Unknown("talso".to_owned())).contains("systemctl"));
+    }
+
+    #[tokio::test]
+    async fn who_makes_the_socket_does_not_sleep() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("cli.sock");
+        std::fs::create_dir(directory.path().join("server")).expect("made");
+        std::fs::write(asleep_file(&socket), "").expect("left by the one before");
+        let text = format!(
+            "installation = \"9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21\"\nnetworks = []\ntls = \"off\"\n\
+             listen = {{ talos = [\"127.0.0.1:0\"] }}\nkey = [{{ name = \"first\", file = \"/none\" }}]\n\
+             channel = [{{ name = \"cli\", people = \"uid\", socket = {:?} }}]\n",
+            socket.display().to_string()
+        );
+        let (config, _) = Config::parse(&text, "nightlatch.toml").map_err(|error| error.to_string()).expect("fine");
+        let sockets = Sockets::bind(&config).expect("they are free");
+        assert!(socket.exists() && !asleep_file(&socket).exists());
+        drop(sockets);
     }
 
     #[test]

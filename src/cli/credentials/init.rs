@@ -201,6 +201,8 @@ impl Made<'_> {
 
     fn write_each(&self, host: &Host<'_>, undo: &mut Undo) -> Result<KeyId, Failure> {
         let layout = &host.layout;
+        // Once more: somebody was asked meanwhile, which takes as long as it takes.
+        layout.refuse_what_exists(None)?;
         layout.make_directories()?;
         keygen::write(layout.key(), &self.encrypted.text)?;
         undo.files.push(layout.key().into());
@@ -209,8 +211,9 @@ impl Made<'_> {
             return Err(Failure::new(exit::DATA, "the credential opens, and is not the key")
                 .hint("the disk, the TPM2 or systemd-creds may be at fault: use another host"));
         }
-        undo.state = Some(layout.state.clone());
         layout.make_state(self.planned.installation)?;
+        // Not before: what keeps it from being made is somebody's.
+        undo.state = Some(layout.state.clone());
         let key = golden::Key::Random(self.key);
         let cannot_record = |error: &dyn std::error::Error| {
             Failure::new(exit::CANNOT_CREATE, "cannot make the key record").because(error)

@@ -54,14 +54,15 @@ impl Medium {
     /// Whether what is on it is still there when all of `own` is lost.
     pub(super) fn outlives(&self, own: &[Self]) -> bool {
         match self {
-            Self::Remote => true,
+            // A host whose own disks are on a network may lose both at once.
+            Self::Remote => !own.contains(&Self::Remote),
             Self::Unknown => false,
-            Self::Disks { names, usb } => own.iter().all(|own| match own {
-                Self::Remote => true,
-                Self::Disks { names: own, .. } => names.is_disjoint(own),
-                // ZFS and btrfs do not say which disks they use; a stick is none of them.
-                Self::Unknown => *usb,
-            }),
+            // A second disk stays in the same machine, or is of the same virtual one. ZFS and btrfs do not say which disks
+            // they use; a stick is none of them.
+            Self::Disks { names, usb } => {
+                let is_apart = |own: &Self| !matches!(own, Self::Disks { names: own, .. } if !names.is_disjoint(own));
+                *usb && own.iter().all(is_apart)
+            }
         }
     }
 }
@@ -140,9 +141,11 @@ mod tests {
         let (root, other, stick) = (of_disks(&["sda"], false), of_disks(&["sdb"], false), of_disks(&["sdc"], true));
         let both = of_disks(&["sda", "sdb"], false);
         for (backup, own, counts) in [
-            (&other, vec![root.clone()], true),
+            (&other, vec![root.clone()], false),
             (&stick, vec![root.clone(), both.clone()], true),
             (&Medium::Remote, vec![root.clone(), Medium::Unknown], true),
+            (&Medium::Remote, vec![root.clone(), Medium::Remote], false),
+            (&stick, vec![Medium::Remote], true),
             (&root, vec![root.clone()], false),
             (&other, vec![root.clone(), both.clone()], false),
             (&other, vec![root.clone(), Medium::Unknown], false),

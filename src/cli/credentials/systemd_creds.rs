@@ -172,6 +172,9 @@ impl SystemdCreds {
         let failed = |source| Error::Io { program: self.program.clone(), source };
         let mut child = Command::new(&self.program)
             .args(arguments)
+            // Of the variables of whoever runs this, SYSTEMD_CREDENTIAL_SECRET would have it use another key than the host's.
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -219,6 +219,30 @@ fn all_is_made_once_the_backup_is_elsewhere() {
     }
 }
 
+/// Somebody who puts a state back while they are asked.
+struct PutsBack<'a>(Copies<'a>);
+
+impl Person for PutsBack<'_> {
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    fn ask(&mut self, question: &str) -> Result<String, terminal::Error> {
+        fs::create_dir_all(self.0.place.at("var/nightlatch")).expect("made");
+        fs::write(self.0.place.at("var/nightlatch/state"), "theirs").expect("written");
+        self.0.ask(question)
+    }
+}
+
+#[test]
+fn what_somebody_put_there_meanwhile_is_theirs() {
+    let place = Place::new();
+    let failure = place.run(&mut PutsBack(place.copies(&[])), "init --backup @/home/backup").expect_err("there is one");
+    assert!(failure.error().contains("already there"), "{failure}");
+    assert_eq!(place.files(), [BACKUP, "var/nightlatch/state"]);
+    assert_eq!(fs::read(place.at("var/nightlatch/state")).expect("read"), b"theirs");
+}
+
 #[test]
 fn the_real_systemd_creds_opens_what_is_made() {
     let Some(real) = real() else { return };
@@ -233,7 +257,7 @@ fn the_real_systemd_creds_opens_what_is_made() {
 }
 
 #[test]
-fn a_backup_on_a_disk_of_its_own_is_asked_nothing_about() {
+fn a_backup_on_a_stick_is_asked_nothing_about() {
     let place = Place::new();
     let shm = Path::new("/dev/shm");
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
@@ -243,7 +267,7 @@ fn a_backup_on_a_disk_of_its_own_is_asked_nothing_about() {
     if own == other {
         return println!("skipped: /dev/shm is no file system of its own");
     }
-    for (device, disk) in [(own, "sda"), (other, "sdb")] {
+    for (device, disk) in [(own, "ata1/sda"), (other, "usb1/sdb")] {
         fs::create_dir_all(place.at("sys/devices").join(disk)).expect("made");
         let name = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
         symlink(place.at("sys/devices").join(disk), place.at("sys/dev/block").join(name)).expect("linked");

@@ -175,13 +175,17 @@ fn of_passphrase(config: &Config, record: &KeyRecord, passphrase: Passphrase) ->
 /// Asks for the digits of a backup that stays where it is.
 fn of_digits(host: &mut Host<'_>, config: &Config, record: &KeyRecord) -> Result<Verified, Failure> {
     let mut keys = vec![];
+    let mut unopened = None;
     for (name, opened) in installed(host, config) {
-        keys.push((name, opened?));
+        match opened {
+            Ok(key) => keys.push((name, key)),
+            Err(failure) => unopened = Some(failure),
+        }
     }
     if keys.is_empty() {
-        return Err(
+        return Err(unopened.unwrap_or_else(|| {
             Failure::usage("there is no key on this host to compare with").hint("name the backup: --backup FILE")
-        );
+        }));
     }
     let explanation = "\nWhere the backup is, run sha256sum with its file.\n";
     let digests: Vec<&[u8]> = keys.iter().map(|(_, key)| &key.expose()[..]).collect();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -111,7 +111,8 @@ impl Layout {
     }
 }
 
-/// Makes an empty state in `directory`, whose owner's all of it is.
+/// Makes an empty state in `directory`. Its files are the owner's of that, who may be the service's user; in a directory that
+/// is new they are root's, and systemd gives it away with all that is in it (StateDirectory=) at the first start.
 pub(super) fn make_state(directory: &Path, installation: Uuid) -> Result<(), Failure> {
     let cannot = |error: &dyn std::error::Error| {
         Failure::new(exit::CANNOT_CREATE, format!("cannot make a state in {}", directory.display())).because(error)
@@ -120,7 +121,7 @@ pub(super) fn make_state(directory: &Path, installation: Uuid) -> Result<(), Fai
         .map_err(|error| cannot(&error).hint("it takes the rights of the service, or root's"))?;
     let made = Store::create(directory, installation);
     drop(made.map_err(|error| cannot(&error).hint(error.hint()))?);
-    give_to_owner(directory).map_err(|error| cannot(&error))
+    Ok(())
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> Failure {
@@ -136,12 +137,26 @@ fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
-/// Gives what is in `directory` to its owner: the service's user, when systemd has made it before. A directory that is
-/// new is root's; systemd gives it away with all that is in it (StateDirectory=) at the first start.
-fn give_to_owner(directory: &Path) -> io::Result<()> {
-    let owner = fs::metadata(directory)?;
-    if owner.uid() == rustix::process::geteuid().as_raw() {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn in_a_directory_of_the_service_nothing_is_given_away_but_the_state() {
+        if !rustix::process::geteuid().is_root() {
+            return println!("skipped: only root can give files away");
+        }
+        let root = tempfile::tempdir().expect("a directory");
+        let (state, precious) = (root.path().join("state"), root.path().join("precious"));
+        fs::write(&precious, "root's").expect("written");
+        make_directory(&state, 0o700).expect("made");
+        symlink(&precious, state.join("link")).expect("linked");
+        chown(&state, Some(12345), Some(12345)).expect("given to the service");
+        make_state(&state, Uuid::nil()).expect("made");
+        let owner = |path: &Path| fs::symlink_metadata(path).expect("it is there").uid();
+        assert_eq!(owner(&precious), rustix::process::geteuid().as_raw());
+        assert_eq!((owner(&state.join("state")), owner(&state.join("lock"))), (12345, 12345));
     }
-    fs::read_dir(directory)?.try_for_each(|entry| chown(entry?.path(), Some(owner.uid()), Some(owner.gid())))
 }
