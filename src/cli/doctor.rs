@@ -17,6 +17,7 @@ use self::finding::{Check, Finding, Verdict};
 use super::{Failure, exit, print_document};
 use crate::clock::{Clock, HostClock};
 use crate::config::{self, Config};
+use crate::daemon::memory;
 
 /// Options of `nightlatch doctor`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,8 @@ pub struct Args {
 /// # Errors
 /// [`Failure`] when something is wrong, or when it could not look because it is not root.
 pub fn run(args: Args) -> Result<(), Failure> {
+    // It opens credentials.
+    memory::protect();
     let wanted = look::Wanted {
         path: &args.config,
         configuration: Config::load(&args.config).map_err(|error| error.to_string()),

@@ -64,7 +64,7 @@ impl Unit {
     }
 
     pub(super) fn is_enabled(&self) -> bool {
-        matches!(self.text("UnitFileState"), "enabled" | "enabled-runtime" | "alias" | "linked" | "generated")
+        matches!(self.text("UnitFileState"), "enabled" | "generated")
     }
 
     pub(super) fn active_state(&self) -> &str {

@@ -19,7 +19,7 @@ const VERIFY: &str = "nightlatch credentials verify --backup FILE";
 pub(super) fn credentials(host: &Host) -> Vec<Finding> {
     let mut findings = vec![];
     for opened in host.credentials.iter().filter(|opened| opened.unit == SERVER || has_bot(host)) {
-        findings.push(file(opened));
+        findings.push(file(host, opened));
         findings.extend(opens(host, opened));
     }
     if let (Some(config), Some(server)) = (host.config(), host.unit(SERVER).filter(|unit| unit.is_loaded())) {
@@ -74,9 +74,9 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
                 let credential = config_credential(host, name).unwrap_or("nightlatch-key");
                 let path = format!("/etc/credstore.encrypted/{credential}");
                 let hint = format!(
-                    "with the backup of {}: systemd-creds encrypt --name={credential} BACKUP {path}; then systemctl \
-                     restart {SERVER}",
-                    other.id
+                    "disks may be sealed under {id}: keep it, as {path}.before. With the backup of {}: {}",
+                    other.id,
+                    encrypt_again(credential, &path)
                 );
                 Finding::wrong(Check::Key, name, found, hint)
             }
@@ -108,6 +108,10 @@ fn backup(host: &Host, name: &str, known: &Recorded) -> Finding {
     let Some(at) = known.verified_at else {
         return Finding::warning(Check::Backup, name, "no backup of it was ever verified", VERIFY);
     };
+    if at > host.now {
+        let found = format!("it was verified at {at}, which is still to come: the clock was wrong, then or now");
+        return Finding::warning(Check::Backup, name, found, VERIFY);
+    }
     let days = at.until(host.now).as_secs() / DAY.as_secs();
     let ago = if days == 1 { "1 day ago".to_owned() } else { format!("{days} days ago") };
     if days > BACKUP_DAYS {
@@ -129,7 +133,7 @@ fn has_bot(host: &Host) -> bool {
 }
 
 /// The file of a credential.
-fn file(opened: &Opened) -> Finding {
+fn file(host: &Host, opened: &Opened) -> Finding {
     let about = &*opened.credential.name;
     let path = &opened.credential.path;
     let file = match &opened.file {
@@ -137,17 +141,19 @@ fn file(opened: &Opened) -> Finding {
         Entry::Unseen(unseen) => return Finding::not_looked_at(Check::Credential, about, unseen),
         Entry::Missing => {
             let found = format!("{path} is not there: {} cannot start", opened.unit);
-            return Finding::wrong(Check::Credential, about, found, restore(opened));
+            return Finding::wrong(Check::Credential, about, found, restore(host, opened));
         }
     };
     let File { mode, uid, kind, .. } = *file;
     if kind == Kind::Directory || (kind != Kind::File && opened.credential.encrypted) {
-        return Finding::wrong(Check::Credential, about, format!("{path} is no file"), restore(opened));
+        return Finding::wrong(Check::Credential, about, format!("{path} is no file"), restore(host, opened));
     }
-    // An encrypted one may be read by anybody; a socket gives what is asked for to whoever connects.
-    let others = if kind == Kind::Socket { mode & 0o077 } else { mode & 0o022 };
+    // What is encrypted may be read by anybody, and so may a certificate; a socket gives what is asked for to whoever connects.
+    let is_open_to_read = opened.credential.encrypted || is_certificate(host, about);
+    let others = if kind == Kind::File && is_open_to_read { mode & 0o022 } else { mode & 0o077 };
     if uid != 0 || others != 0 {
-        let found = format!("{path} belongs to user id {uid} and has mode {mode:04o}: others can exchange it");
+        let what = if others & 0o044 == 0 { "exchange" } else { "read" };
+        let found = format!("{path} belongs to user id {uid} and has mode {mode:04o}: others can {what} it");
         return Finding::warning(Check::Credential, about, found, format!("chown root: {path} && chmod go-rwx {path}"));
     }
     Finding::ok(Check::Credential, about, format!("{path}, of root, mode {mode:04o}"))
@@ -156,7 +162,7 @@ fn file(opened: &Opened) -> Finding {
 /// Whether it opens under its name, and is a key if it should be one.
 fn opens(host: &Host, opened: &Opened) -> Option<Finding> {
     let about = &*opened.credential.name;
-    let wrong = |found: String| Finding::wrong(Check::CredentialOpens, about, found, restore(opened));
+    let wrong = |found: String| Finding::wrong(Check::CredentialOpens, about, found, restore(host, opened));
     Some(match opened.opens.as_ref()? {
         Err(unseen) => Finding::not_looked_at(Check::CredentialOpens, about, unseen),
         Ok(Err(complaint)) => wrong(format!("it does not open: {complaint}")),
@@ -171,6 +177,11 @@ fn opens(host: &Host, opened: &Opened) -> Option<Finding> {
     })
 }
 
+fn is_certificate(host: &Host, credential: &str) -> bool {
+    let tls = host.config().map(|config| &config.tls);
+    matches!(tls, Some(Tls::On(places)) if matches!(&places.certificate, Place::Credential(name) if **name == *credential))
+}
+
 fn is_key(host: &Host, credential: &str) -> bool {
     host.config().is_some_and(|config| {
         config.keys.iter().any(|key| matches!(&key.source, KeySource::Credential(name) if **name == *credential))
@@ -178,7 +189,7 @@ fn is_key(host: &Host, credential: &str) -> bool {
 }
 
 /// What to do about a credential that cannot be used.
-fn restore(opened: &Opened) -> String {
+fn restore(host: &Host, opened: &Opened) -> String {
     let (name, path) = (&opened.credential.name, &opened.credential.path);
     if path.ends_with(".sock") {
         return format!("systemctl enable --now {PASSPHRASE}; then systemctl restart {}", opened.unit);
@@ -192,8 +203,16 @@ fn restore(opened: &Opened) -> String {
             opened.unit
         );
     }
+    if host.config().is_none() && opened.file == Entry::Missing {
+        return "nightlatch credentials init makes it, or takes it from a backup: --restore BACKUP".to_owned();
+    }
+    format!("with the backup of the key: {}", encrypt_again(name, path))
+}
+
+/// systemd-creds would write over what is there, which may be the only copy of a key.
+fn encrypt_again(name: &str, path: &str) -> String {
     format!(
-        "with the backup of the key: systemd-creds encrypt --name={name} BACKUP {path}; then systemctl restart {SERVER}"
+        "mv -n {path} {path}.before; systemd-creds encrypt --name={name} BACKUP {path} && systemctl restart {SERVER}"
     )
 }
 

@@ -46,8 +46,11 @@ fn in_force(host: &Host, server: &Unit) -> Option<Finding> {
     }
     if let Some((_, refused)) = server.status_text().split_once("NOT IN FORCE: ") {
         let found = format!("the changed configuration is not in force: {refused}");
-        let hint =
-            "nightlatch check && systemctl restart nightlatch.service (what was approved is forgotten by a restart)";
+        let hint = if refused.starts_with("restart to change") {
+            "nightlatch check && systemctl restart nightlatch.service (what was approved is forgotten by a restart)"
+        } else {
+            RELOAD
+        };
         return Some(Finding::wrong(Check::InForce, "", found, hint));
     }
     let (Entry::There(file), Some(read)) = (&host.configuration_file, server.configured_at()) else { return None };
@@ -154,7 +157,7 @@ fn starting(host: &Host, unit: &Unit) -> Finding {
 fn asleep(host: &Host, unit: &Unit, drop_ins: &str) -> Finding {
     let id = unit.id();
     if !host.unit(TALOS).is_some_and(Unit::is_active) {
-        let hint = "systemctl enable --now nightlatch.socket nightlatch-cli.socket";
+        let hint = "systemctl enable --now nightlatch.service";
         return Finding::wrong(Check::Server, id, "it does not run, and no socket is there to start it", hint);
     }
     if asks_at_start(host).is_some() {

@@ -61,9 +61,12 @@ fn directory(host: &Host, state: &State, server: Option<&Unit>) -> Finding {
     if file.kind != Kind::Directory {
         return wrong("it is no directory".into(), "correct state_directory in nightlatch.toml".into());
     }
-    if file.mode & 0o077 != 0 {
-        let found = format!("its mode is {:04o}: others may enter it, and the server refuses to start", file.mode);
-        return wrong(found, format!("chmod 0700 {about}"));
+    if file.mode & 0o777 != 0o700 {
+        let why = match file.mode & 0o077 {
+            0 => "the server cannot write there",
+            _ => "others may enter it, and a server that systemd does not start refuses it",
+        };
+        return wrong(format!("its mode is {:04o}: {why}", file.mode), format!("chmod 0700 {about}"));
     }
     let Ok(accounts) = &host.accounts else {
         return Finding::ok(Check::StateDirectory, about, format!("mode {:04o}", file.mode));
@@ -102,6 +105,10 @@ fn audit(state: &State, runs: bool) -> Finding {
     let Some(seen) = &state.audit else {
         let unseen = match &state.directory {
             Entry::Unseen(unseen) => unseen.clone(),
+            _ if runs => {
+                let hint = "systemctl restart nightlatch.service begins a new one; find out who removed it";
+                return Finding::wrong(Check::AuditLog, "", "it is gone, although the server runs", hint);
+            }
             _ => return Finding::ok(Check::AuditLog, "", "there is none yet: the first start begins it"),
         };
         return Finding::not_looked_at(Check::AuditLog, "", &unseen);

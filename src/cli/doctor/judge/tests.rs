@@ -306,6 +306,13 @@ fn credentials_that_would_not_be_there_in_the_night() {
     );
     let exposed = |host: &mut Host| host.credentials[0].file = entry(Kind::File, 0o666, 0);
     assert_found(exposed, Check::Credential, Warning, "mode 0666", "chmod");
+    let plain = |mode| {
+        move |host: &mut Host| {
+            host.credentials[0].credential.encrypted = false;
+            host.credentials[0].file = entry(Kind::File, mode, 0);
+        }
+    };
+    assert_found(plain(0o644), Check::Credential, Warning, "others can read it", "chmod");
     let refused = Ok(Err("Embedded credential name 'x' does not match".to_owned()));
     assert_found(opened(refused), Check::CredentialOpens, Wrong, "Embedded credential name", "BACKUP");
     let empty = Ok(Ok(Contents { length: 0, key: None }));
@@ -327,7 +334,7 @@ fn a_key_that_is_another_one_or_has_no_backup() {
         Check::Key,
         Wrong,
         "this host was set up with 0707070707070707",
-        "encrypt --name=nightlatch-key BACKUP",
+        "mv -n /etc/credstore.encrypted/nightlatch-key /etc/credstore.encrypted/nightlatch-key.before; systemd-creds encrypt",
     );
     let broken = keys(|keys| keys.keys[0].golden_blob = Some(Err("the golden blob does not open".into())));
     assert_found(broken, Check::GoldenBlob, Wrong, "does not open", "verify --backup FILE");
@@ -339,6 +346,10 @@ fn a_key_that_is_another_one_or_has_no_backup() {
             record[0].verified_at = Some(days_ago(days));
         }
     };
+    let to_come = |host: &mut Host| {
+        host.keys.as_mut().expect("keys").record.as_mut().expect("a record")[0].verified_at = Some(days_ago(-1));
+    };
+    assert_found(to_come, Check::Backup, Warning, "still to come", "verify --backup FILE");
     assert_found(verified(181), Check::Backup, Warning, "181 days ago", "nightlatch credentials verify --backup FILE");
     let mut host = healthy();
     verified(180)(&mut host);
@@ -378,6 +389,8 @@ fn a_state_that_cannot_be_used() {
     assert_found(directory(Entry::Missing), Check::StateDirectory, Wrong, "is not there", "backup");
     let open = entry(Kind::Directory, 0o755, 994);
     assert_found(directory(open), Check::StateDirectory, Wrong, "0755", "chmod 0700 /var/lib/nightlatch");
+    let shut = entry(Kind::Directory, 0o000, 994);
+    assert_found(directory(shut), Check::StateDirectory, Wrong, "cannot write", "chmod 0700");
     let roots = entry(Kind::Directory, 0o700, 0);
     assert_found(directory(roots), Check::StateDirectory, Wrong, "belongs to root", "systemctl restart");
     let elsewhere = |host: &mut Host| {
@@ -412,6 +425,7 @@ fn an_audit_log_with_a_bad_end() {
         host.state().holder = None;
     };
     assert_found(crashed, Check::AuditLog, Warning, "last 20 bytes", "the next start");
+    assert_found(|host| host.state().audit = None, Check::AuditLog, Wrong, "it is gone", "begins a new one");
     let none = |host: &mut Host| host.state().audit = Some(Err(complaint("it is not an audit log")));
     assert_found(none, Check::AuditLog, Wrong, "not an audit log", "do that");
 }

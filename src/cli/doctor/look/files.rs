@@ -45,8 +45,11 @@ pub(super) fn entry(path: &Path) -> Entry {
     })
 }
 
+/// When it was written, or put there with an older time, as `mv` and `cp -p` do.
 fn modified(metadata: &fs::Metadata) -> WallTime {
-    WallTime::from_unix_millis(metadata.mtime().saturating_mul(1000).saturating_add(metadata.mtime_nsec() / 1_000_000))
+    let millis = |seconds: i64, nanos: i64| seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000);
+    let written = millis(metadata.mtime(), metadata.mtime_nsec());
+    WallTime::from_unix_millis(written.max(millis(metadata.ctime(), metadata.ctime_nsec())))
 }
 
 fn unseen(what: &str, error: &io::Error) -> Unseen {

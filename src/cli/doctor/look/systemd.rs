@@ -101,7 +101,16 @@ fn runs(pid: u32, program: &str) -> Result<bool, Unseen> {
 pub(super) fn unfiltered() -> Result<bool, Unseen> {
     let grep = "--grep=does not support BPF/cgroup firewalling";
     let arguments = ["--no-pager", "--quiet", "--boot", "--output=cat", "--lines=1", grep, "_PID=1"];
-    Ok(!run("journalctl", &arguments, JOURNAL)?.stdout.is_empty())
+    if !rustix::process::geteuid().is_root() {
+        return Err(Unseen::needs_root("the journal of systemd"));
+    }
+    let output = run("journalctl", &arguments, JOURNAL)?;
+    // It ends with 1 when it finds nothing, and says on standard error what it could not do.
+    if output.stderr.is_empty() {
+        Ok(!output.stdout.is_empty())
+    } else {
+        Err(Unseen::because(format!("journalctl does not tell: {}", output.complaint())))
+    }
 }
 
 /// Whether systemd knows of something that keeps the clock right.
