@@ -47,7 +47,7 @@ nightlatch ($version) unstable; urgency=medium
 
   * See CHANGELOG.md.
 
- -- the nightlatch authors <nightlatch@users.noreply.github.com>  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
+ -- the nightlatch authors <nightlatch@localhost>  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
 EOF
 
 out=target/debian
