@@ -38,14 +38,13 @@ pub struct Args {
 /// # Errors
 /// [`Failure`] when something is wrong, or when it could not look because it is not root.
 pub fn run(args: Args) -> Result<(), Failure> {
-    // It opens credentials.
-    memory::protect();
+    let protected = memory::protect();
     let wanted = look::Wanted {
         path: &args.config,
         configuration: Config::load(&args.config).map_err(|error| error.to_string()),
         roots: args.roots.as_deref(),
     };
-    let host = look::look(wanted, HostClock.now().wall);
+    let host = look::look(wanted, HostClock.now().wall, &protected);
     let findings = judge::judge(&host);
     let document = if args.json { show::json(&findings) } else { show::text(&findings) };
     print_document(document.as_bytes())?;

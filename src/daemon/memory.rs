@@ -3,8 +3,20 @@
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
+/// That [`protect`] was called before: what reads keys can ask for it.
+#[derive(Debug)]
+pub struct Protected(());
+
+#[cfg(test)]
+impl Protected {
+    /// For tests, which share their process.
+    pub const fn of_a_test() -> Self {
+        Self(())
+    }
+}
+
 /// Does what it can, and says at level debug what it cannot: a home without these rights still unlocks its disks.
-pub fn protect() {
+pub fn protect() -> Protected {
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
     let done = [
         ("core dumps", setrlimit(Resource::Core, no_core)),
@@ -19,9 +31,10 @@ pub fn protect() {
     // With a limit, later allocations would fail instead of going unlocked.
     if getrlimit(Resource::Memlock).current.is_some() {
         tracing::debug!("memory unlocked: LimitMEMLOCK is not infinity");
-        return;
+        return Protected(());
     }
     if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT) {
         tracing::warn!(%error, "memory unlocked");
     }
+    Protected(())
 }

@@ -96,8 +96,8 @@ pub(super) struct File {
     pub(super) uid: u32,
     /// Its group.
     pub(super) gid: u32,
-    /// When its contents changed.
-    pub(super) modified: WallTime,
+    /// When it changed: its contents, or, as by a move in its place, what else is recorded of it.
+    pub(super) changed: WallTime,
 }
 
 /// Users and groups of this host.
@@ -130,7 +130,8 @@ pub(super) struct Opened {
     pub(super) credential: Credential,
     /// Its file.
     pub(super) file: Entry,
-    /// Whether it opens; an error is what systemd-creds says. Not tried when it is not encrypted or not there.
+    /// Whether it opens; an error is what systemd-creds says. Not tried when
+    /// it is not there, nor when it is not encrypted and no key.
     pub(super) opens: Option<Result<Result<Contents, String>, Unseen>>,
 }
 

@@ -1,5 +1,5 @@
-//! Looks at the host: all that `nightlatch doctor` reads and asks. It changes nothing, locks nothing, connects to nothing, so
-//! that it wakes nobody; and it waits for nobody for long.
+//! Looks at the host: all that `nightlatch doctor` reads and asks. It changes nothing, locks nothing, and connects to
+//! no socket of the server or of a channel, so that it wakes nobody. It does have names resolved, which asks name servers.
 
 mod files;
 mod keys;
@@ -13,6 +13,7 @@ use super::facts::{Host, SERVER};
 use super::finding::Unseen;
 use crate::clock::WallTime;
 use crate::config::{Config, Warning};
+use crate::daemon::memory::Protected;
 
 /// What a person asked for.
 pub(super) struct Wanted<'a> {
@@ -25,12 +26,12 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Looks at everything.
-pub(super) fn look(wanted: Wanted<'_>, now: WallTime) -> Host {
+pub(super) fn look(wanted: Wanted<'_>, now: WallTime, memory: &Protected) -> Host {
     let config = wanted.configuration.as_ref().ok().map(|(config, _)| config);
     let units = systemd::units(config);
     let seen = units.as_deref().unwrap_or_default();
     let server = seen.iter().find(|unit| unit.id() == SERVER);
-    let (credentials, secrets) = keys::credentials(seen, config);
+    let (credentials, secrets) = keys::credentials(seen, config, memory);
     let filtered = seen.iter().any(|unit| unit.id().ends_with(".socket") && !unit.denied().is_empty());
     Host {
         now,

@@ -63,6 +63,8 @@ impl Unit {
         self.text("LoadState")
     }
 
+    /// Whether the next boot starts it. What is enabled below /run is forgotten by then; a link to a file, or another name,
+    /// starts nothing.
     pub(super) fn is_enabled(&self) -> bool {
         matches!(self.text("UnitFileState"), "enabled" | "generated")
     }
@@ -251,5 +253,14 @@ mod tests {
         let drop_in = format!("{unit}LoadCredentialEncrypted=\nLoadCredential=pass:/run/pass.sock\n");
         assert_eq!(credentials(&drop_in), [named("pass", "/run/pass.sock", false)]);
         assert_eq!(credentials(&format!("{unit}LoadCredentialEncrypted=key:/other\n"))[1].path, "/other");
+    }
+
+    #[test]
+    fn a_unit_is_enabled_only_where_the_next_boot_starts_it() {
+        let enabled = |state: &str| Unit::default().with("UnitFileState", state).is_enabled();
+        assert!(enabled("enabled") && enabled("generated"));
+        for state in ["enabled-runtime", "linked", "linked-runtime", "alias", "static", "disabled", "masked", ""] {
+            assert!(!enabled(state), "{state}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::service::asks_at_start;
 use crate::certificate::expiry::DAY;
 use crate::cli::doctor::facts::{
-    BOT, Contents, Entry, File, Host, Key, Keys, Kind, NoRecord, Opened, PASSPHRASE, Recorded, SERVER,
+    BOT, Complaint, Contents, Entry, File, Host, Key, Keys, Kind, NoRecord, Opened, PASSPHRASE, Recorded, SERVER,
 };
 use crate::cli::doctor::finding::{Check, Finding, Unseen};
 use crate::cli::doctor::unit::Unit;
@@ -42,19 +42,39 @@ fn keys(host: &Host) -> Vec<Finding> {
                 }
                 None => Finding::warning(Check::Backup, "", &complaint.error, &complaint.hint),
             };
-            return keys.iter().filter_map(unusable).chain([unrecorded]).collect();
+            return keys.iter().flat_map(|key| unusable(host, key)).chain([unrecorded]).collect();
         }
     };
     keys.iter().flat_map(|key| of_key(host, key, recorded)).collect()
 }
 
-/// A key in a file that cannot be read. What is in a credential is told with the credential.
-fn unusable(key: &Key) -> Option<Finding> {
-    let complaint = key.id.as_ref().err()?.as_ref()?;
-    Some(match &complaint.unseen {
-        Some(unseen) => Finding::not_looked_at(Check::Key, &key.name, unseen),
-        None => Finding::wrong(Check::Key, &key.name, &complaint.error, &complaint.hint),
-    })
+/// A key that cannot be read. What is wrong with a credential is told with the credential.
+fn unusable(host: &Host, key: &Key) -> Vec<Finding> {
+    match &key.id {
+        Ok(_) => vec![],
+        Err(Some(Complaint { unseen: Some(unseen), .. })) => {
+            vec![Finding::not_looked_at(Check::Key, &key.name, unseen)]
+        }
+        Err(Some(complaint)) => vec![Finding::wrong(Check::Key, &key.name, &complaint.error, &complaint.hint)],
+        Err(None) if is_told(host, key) => vec![],
+        Err(None) => {
+            let unseen = Unseen::because("the credential that it is in was not opened");
+            [Check::Key, Check::GoldenBlob].map(|check| Finding::not_looked_at(check, &key.name, &unseen)).into()
+        }
+    }
+}
+
+/// Whether what is said of its credential says why a key was not seen: not handed over, not there, or not to be opened.
+fn is_told(host: &Host, key: &Key) -> bool {
+    let source = host
+        .config()
+        .and_then(|config| config.keys.iter().find(|known| *known.name == *key.name))
+        .map(|key| &key.source);
+    let Some(name) = source.and_then(credential_of) else { return false };
+    match host.credentials.iter().find(|opened| opened.unit == SERVER && *opened.credential.name == *name) {
+        Some(opened) => opened.opens.is_some() || !matches!(opened.file, Entry::There(_)),
+        None => host.units.is_ok(),
+    }
 }
 
 fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
@@ -62,7 +82,7 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
     let by_name = recorded.iter().find(|known| known.name == name);
     let Ok(id) = &key.id else {
         let backed_up = by_name.map(|known| backup(host, name, known));
-        return unusable(key).into_iter().chain(backed_up).collect();
+        return unusable(host, key).into_iter().chain(backed_up).collect();
     };
     let Some(known) = recorded.iter().find(|known| known.id == *id) else {
         return vec![match by_name {
@@ -71,14 +91,7 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
                     "it is {id}, and this host was set up with {}: what that one sealed does not open",
                     other.id
                 );
-                let credential = config_credential(host, name).unwrap_or("nightlatch-key");
-                let path = format!("/etc/credstore.encrypted/{credential}");
-                let hint = format!(
-                    "disks may be sealed under {id}: keep it, as {path}.before. With the backup of {}: {}",
-                    other.id,
-                    encrypt_again(credential, &path)
-                );
-                Finding::wrong(Check::Key, name, found, hint)
+                Finding::wrong(Check::Key, name, found, exchange(host, name, other))
             }
             None => Finding::warning(Check::Backup, name, "no backup of it was ever verified here", VERIFY),
         }];
@@ -98,9 +111,33 @@ fn of_key(host: &Host, key: &Key, recorded: &[Recorded]) -> Vec<Finding> {
     findings
 }
 
-/// The credential that a key is in.
-fn config_credential<'a>(host: &'a Host, key: &str) -> Option<&'a str> {
-    credential_of(&host.config()?.keys.iter().find(|known| *known.name == *key)?.source)
+/// How the key `known` takes the place of another one, which may have sealed disks and have no backup.
+fn exchange(host: &Host, name: &str, known: &Recorded) -> String {
+    let source =
+        host.config().and_then(|config| config.keys.iter().find(|key| *key.name == *name)).map(|key| &key.source);
+    let credential = source.and_then(credential_of).unwrap_or("nightlatch-key");
+    let opened = host.credentials.iter().find(|opened| opened.unit == SERVER && *opened.credential.name == *credential);
+    let (path, encrypted) = match (source, opened) {
+        (Some(KeySource::File(path)), _) => (path.display().to_string(), false),
+        (_, Some(Opened { credential, .. })) => (credential.path.clone(), credential.encrypted),
+        _ => (format!("/etc/credstore.encrypted/{credential}"), true),
+    };
+    let put = if encrypted {
+        format!("systemd-creds encrypt --name={credential} BACKUP {path}")
+    } else {
+        format!("cp BACKUP {path}, with owner and mode as before")
+    };
+    format!("with the backup of {}: {}{put}; then systemctl restart {SERVER}; {}", known.id, aside(&path), keep(&path))
+}
+
+/// The beginning of a command that puts something in the place of `path`. What an earlier one moved away stays as well.
+fn aside(path: &str) -> String {
+    format!("mv --backup=numbered {path} {path}.before && ")
+}
+
+/// What to do with what [`aside`] moved away.
+fn keep(path: &str) -> String {
+    format!("disks may be sealed under it: keep {path}.before")
 }
 
 /// When a backup was seen to be the key.
@@ -109,8 +146,8 @@ fn backup(host: &Host, name: &str, known: &Recorded) -> Finding {
         return Finding::warning(Check::Backup, name, "no backup of it was ever verified", VERIFY);
     };
     if at > host.now {
-        let found = format!("it was verified at {at}, which is still to come: the clock was wrong, then or now");
-        return Finding::warning(Check::Backup, name, found, VERIFY);
+        let found = format!("it was verified in the future, at {at}: the clock was wrong then, or is now");
+        return Finding::warning(Check::Backup, name, found, format!("look at the clock, and {VERIFY}"));
     }
     let days = at.until(host.now).as_secs() / DAY.as_secs();
     let ago = if days == 1 { "1 day ago".to_owned() } else { format!("{days} days ago") };
@@ -148,38 +185,40 @@ fn file(host: &Host, opened: &Opened) -> Finding {
     if kind == Kind::Directory || (kind != Kind::File && opened.credential.encrypted) {
         return Finding::wrong(Check::Credential, about, format!("{path} is no file"), restore(host, opened));
     }
-    // What is encrypted may be read by anybody, and so may a certificate; a socket gives what is asked for to whoever connects.
-    let is_open_to_read = opened.credential.encrypted || is_certificate(host, about);
-    let others = if kind == Kind::File && is_open_to_read { mode & 0o022 } else { mode & 0o077 };
+    // An encrypted one and a certificate may be read by anybody; a socket gives what is asked for to whoever connects.
+    let public = opened.credential.encrypted || is_certificate(host, opened);
+    let others = if public { mode & 0o022 } else { mode & 0o077 };
     if uid != 0 || others != 0 {
-        let what = if others & 0o044 == 0 { "exchange" } else { "read" };
-        let found = format!("{path} belongs to user id {uid} and has mode {mode:04o}: others can {what} it");
+        let can = if uid == 0 && others & 0o022 == 0 { "read" } else { "exchange" };
+        let found = format!("{path} belongs to user id {uid} and has mode {mode:04o}: others can {can} it");
         return Finding::warning(Check::Credential, about, found, format!("chown root: {path} && chmod go-rwx {path}"));
     }
     Finding::ok(Check::Credential, about, format!("{path}, of root, mode {mode:04o}"))
+}
+
+/// Whether it is the chain of certificates that nodes are shown.
+fn is_certificate(host: &Host, opened: &Opened) -> bool {
+    let Some(Tls::On(places)) = host.config().map(|config| &config.tls) else { return false };
+    opened.unit == SERVER && matches!(&places.certificate, Place::Credential(name) if **name == *opened.credential.name)
 }
 
 /// Whether it opens under its name, and is a key if it should be one.
 fn opens(host: &Host, opened: &Opened) -> Option<Finding> {
     let about = &*opened.credential.name;
     let wrong = |found: String| Finding::wrong(Check::CredentialOpens, about, found, restore(host, opened));
+    let opens = if opened.credential.encrypted { "it opens under its name" } else { "it can be read" };
     Some(match opened.opens.as_ref()? {
         Err(unseen) => Finding::not_looked_at(Check::CredentialOpens, about, unseen),
         Ok(Err(complaint)) => wrong(format!("it does not open: {complaint}")),
         Ok(Ok(Contents { length: 0, .. })) => wrong("it opens, and is empty".into()),
         Ok(Ok(Contents { key: Some(id), .. })) => {
-            Finding::ok(Check::CredentialOpens, about, format!("it opens under its name, and is the key {id}"))
+            Finding::ok(Check::CredentialOpens, about, format!("{opens}, and is the key {id}"))
         }
         Ok(Ok(Contents { length, key: None })) if is_key(host, about) => {
             wrong(format!("it opens, and is no key: it has {length} bytes, and a key has 32"))
         }
-        Ok(Ok(_)) => Finding::ok(Check::CredentialOpens, about, "it opens under its name"),
+        Ok(Ok(_)) => Finding::ok(Check::CredentialOpens, about, opens),
     })
-}
-
-fn is_certificate(host: &Host, credential: &str) -> bool {
-    let tls = host.config().map(|config| &config.tls);
-    matches!(tls, Some(Tls::On(places)) if matches!(&places.certificate, Place::Credential(name) if **name == *credential))
 }
 
 fn is_key(host: &Host, credential: &str) -> bool {
@@ -194,8 +233,14 @@ fn restore(host: &Host, opened: &Opened) -> String {
     if path.ends_with(".sock") {
         return format!("systemctl enable --now {PASSPHRASE}; then systemctl restart {}", opened.unit);
     }
+    let (aside, keep) = match opened.file {
+        Entry::Missing => (String::new(), String::new()),
+        _ if is_key(host, name) => (aside(path), format!("; {}", keep(path))),
+        _ => (aside(path), String::new()),
+    };
     if !opened.credential.encrypted {
-        return format!("put {path} there again; then systemctl restart {}", opened.unit);
+        let first = aside.replace(" && ", "; then ");
+        return format!("{first}put {path} there again; then systemctl restart {}{keep}", opened.unit);
     }
     if opened.unit != SERVER {
         return format!(
@@ -206,13 +251,9 @@ fn restore(host: &Host, opened: &Opened) -> String {
     if host.config().is_none() && opened.file == Entry::Missing {
         return "nightlatch credentials init makes it, or takes it from a backup: --restore BACKUP".to_owned();
     }
-    format!("with the backup of the key: {}", encrypt_again(name, path))
-}
-
-/// systemd-creds would write over what is there, which may be the only copy of a key.
-fn encrypt_again(name: &str, path: &str) -> String {
     format!(
-        "mv -n {path} {path}.before; systemd-creds encrypt --name={name} BACKUP {path} && systemctl restart {SERVER}"
+        "with the backup of the key: {aside}systemd-creds encrypt --name={name} BACKUP {path}; then systemctl restart \
+         {SERVER}{keep}"
     )
 }
 

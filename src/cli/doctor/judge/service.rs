@@ -55,8 +55,8 @@ fn in_force(host: &Host, server: &Unit) -> Option<Finding> {
     }
     let (Entry::There(file), Some(read)) = (&host.configuration_file, server.configured_at()) else { return None };
     // systemd tells whole seconds.
-    if file.modified.unix_millis() / 1000 > read.unix_millis() / 1000 {
-        let found = format!("the file changed at {}, and the server read it at {read}", file.modified);
+    if file.changed.unix_millis() / 1000 > read.unix_millis() / 1000 {
+        let found = format!("the file changed at {}, and the server read it at {read}", file.changed);
         return Some(Finding::warning(Check::InForce, "", found, RELOAD));
     }
     Some(Finding::ok(Check::InForce, "", "the running server uses it as it is now"))

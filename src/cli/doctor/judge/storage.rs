@@ -38,7 +38,7 @@ pub(super) fn storage(host: &Host) -> Vec<Finding> {
         },
     });
     findings.extend(lock(state, server));
-    findings.push(audit(state, server.is_some_and(Unit::is_active)));
+    findings.push(audit(state, server.filter(|unit| unit.is_active())));
     findings.push(match &state.room {
         Ok(room) => space(&about, *room),
         Err(unseen) => Finding::not_looked_at(Check::DiskSpace, about, unseen),
@@ -101,18 +101,37 @@ fn lock(state: &State, server: Option<&Unit>) -> Option<Finding> {
     Some(Finding::wrong(Check::Lock, "", found, hint))
 }
 
-fn audit(state: &State, runs: bool) -> Finding {
-    let Some(seen) = &state.audit else {
-        let unseen = match &state.directory {
-            Entry::Unseen(unseen) => unseen.clone(),
-            _ if runs => {
-                let hint = "systemctl restart nightlatch.service begins a new one; find out who removed it";
-                return Finding::wrong(Check::AuditLog, "", "it is gone, although the server runs", hint);
-            }
-            _ => return Finding::ok(Check::AuditLog, "", "there is none yet: the first start begins it"),
-        };
-        return Finding::not_looked_at(Check::AuditLog, "", &unseen);
-    };
+/// An audit log that is not there: it never was, or somebody removed it.
+fn no_audit(state: &State, running: Option<&Unit>) -> Finding {
+    match &state.directory {
+        Entry::Unseen(unseen) => return Finding::not_looked_at(Check::AuditLog, "", unseen),
+        Entry::Missing => {
+            let unseen = Unseen::because("there is no state directory");
+            return Finding::not_looked_at(Check::AuditLog, "", &unseen);
+        }
+        Entry::There(_) => {}
+    }
+    let path = state.path.join("audit.log").display().to_string();
+    if let Some(server) = running {
+        let open = server.main_pid().map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
+        let hint = format!(
+            "ls -l /proc/{open}/fd shows whether the server has it open: copy it from there before systemctl restart \
+             {SERVER}, which begins a new one"
+        );
+        return Finding::wrong(Check::AuditLog, "", format!("the server runs, and {path} is not there"), hint);
+    }
+    match &state.state {
+        Ok(generation) if *generation > 1 => {
+            let found = format!("{path} is not there, and the state has been written since (generation {generation})");
+            let hint = "restore it from a backup, if there is one: the next start begins a new one";
+            Finding::warning(Check::AuditLog, "", found, hint)
+        }
+        _ => Finding::ok(Check::AuditLog, "", "there is none yet: the first start begins it"),
+    }
+}
+
+fn audit(state: &State, running: Option<&Unit>) -> Finding {
+    let Some(seen) = &state.audit else { return no_audit(state, running) };
     let end = match seen {
         Ok(end) => end,
         Err(complaint) => {
@@ -129,7 +148,7 @@ fn audit(state: &State, runs: bool) -> Finding {
         return Finding::warning(Check::AuditLog, "", found, hint);
     }
     // A server that runs may be writing just now.
-    if *torn > 0 && !runs {
+    if *torn > 0 && running.is_none() {
         let found = format!("its last {torn} bytes are a record that a crash cut off");
         return Finding::warning(
             Check::AuditLog,

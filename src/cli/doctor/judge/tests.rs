@@ -23,7 +23,7 @@ fn days_ago(days: i64) -> WallTime {
 }
 
 fn entry(kind: Kind, mode: u32, uid: u32) -> Entry {
-    Entry::There(File { kind, mode, uid, gid: 0, modified: days_ago(3) })
+    Entry::There(File { kind, mode, uid, gid: 0, changed: days_ago(3) })
 }
 
 fn unit(id: &str, properties: &[(&str, &str)]) -> Unit {
@@ -306,13 +306,6 @@ fn credentials_that_would_not_be_there_in_the_night() {
     );
     let exposed = |host: &mut Host| host.credentials[0].file = entry(Kind::File, 0o666, 0);
     assert_found(exposed, Check::Credential, Warning, "mode 0666", "chmod");
-    let plain = |mode| {
-        move |host: &mut Host| {
-            host.credentials[0].credential.encrypted = false;
-            host.credentials[0].file = entry(Kind::File, mode, 0);
-        }
-    };
-    assert_found(plain(0o644), Check::Credential, Warning, "others can read it", "chmod");
     let refused = Ok(Err("Embedded credential name 'x' does not match".to_owned()));
     assert_found(opened(refused), Check::CredentialOpens, Wrong, "Embedded credential name", "BACKUP");
     let empty = Ok(Ok(Contents { length: 0, key: None }));
@@ -334,7 +327,7 @@ fn a_key_that_is_another_one_or_has_no_backup() {
         Check::Key,
         Wrong,
         "this host was set up with 0707070707070707",
-        "mv -n /etc/credstore.encrypted/nightlatch-key /etc/credstore.encrypted/nightlatch-key.before; systemd-creds encrypt",
+        "encrypt --name=nightlatch-key BACKUP",
     );
     let broken = keys(|keys| keys.keys[0].golden_blob = Some(Err("the golden blob does not open".into())));
     assert_found(broken, Check::GoldenBlob, Wrong, "does not open", "verify --backup FILE");
@@ -346,10 +339,6 @@ fn a_key_that_is_another_one_or_has_no_backup() {
             record[0].verified_at = Some(days_ago(days));
         }
     };
-    let to_come = |host: &mut Host| {
-        host.keys.as_mut().expect("keys").record.as_mut().expect("a record")[0].verified_at = Some(days_ago(-1));
-    };
-    assert_found(to_come, Check::Backup, Warning, "still to come", "verify --backup FILE");
     assert_found(verified(181), Check::Backup, Warning, "181 days ago", "nightlatch credentials verify --backup FILE");
     let mut host = healthy();
     verified(180)(&mut host);
@@ -425,7 +414,6 @@ fn an_audit_log_with_a_bad_end() {
         host.state().holder = None;
     };
     assert_found(crashed, Check::AuditLog, Warning, "last 20 bytes", "the next start");
-    assert_found(|host| host.state().audit = None, Check::AuditLog, Wrong, "it is gone", "begins a new one");
     let none = |host: &mut Host| host.state().audit = Some(Err(complaint("it is not an audit log")));
     assert_found(none, Check::AuditLog, Wrong, "not an audit log", "do that");
 }
@@ -627,4 +615,101 @@ fn whatever_is_not_fine_says_what_to_do() {
         let bad = matches!(finding.verdict, Warning | Wrong);
         assert_eq!(bad, finding.hint.is_some(), "{finding:?}");
     }
+}
+
+/// What a host has to say of one check after `change`.
+fn told(change: impl FnOnce(&mut Host), check: Check) -> Vec<Finding> {
+    let mut host = healthy();
+    change(&mut host);
+    judge(&host).into_iter().filter(|finding| finding.check == check).collect()
+}
+
+#[test]
+fn a_hint_that_installs_a_backup_keeps_the_key_that_is_there() {
+    const MOVED: &str = "mv --backup=numbered /etc/credstore.encrypted/nightlatch-key \
+                         /etc/credstore.encrypted/nightlatch-key.before && systemd-creds encrypt";
+    let other = |host: &mut Host| host.keys.as_mut().expect("keys").keys[0].id = Ok(KeyId::from_bytes([8; 8]));
+    assert_found(other, Check::Key, Wrong, "this host was set up with 0707070707070707", MOVED);
+    let refused = |host: &mut Host| host.credentials[0].opens = Some(Ok(Err("it was made elsewhere".into())));
+    assert_found(refused, Check::CredentialOpens, Wrong, "it does not open", MOVED);
+    for finding in told(other, Check::Key).into_iter().chain(told(refused, Check::CredentialOpens)) {
+        let hint = finding.hint.expect("there is one");
+        assert!(hint.contains("disks may be sealed under it: keep /etc/credstore.encrypted/nightlatch-key.before"));
+        assert!(hint.len() <= 400, "a longer one is cut off: {hint}");
+    }
+    let gone = |host: &mut Host| (host.credentials[0].file, host.credentials[0].opens) = (Entry::Missing, None);
+    let hint = told(gone, Check::Credential).remove(0).hint.expect("there is one");
+    assert!(!hint.contains("mv "), "there is nothing to keep: {hint}");
+}
+
+#[test]
+fn a_plain_credential_that_others_can_read() {
+    let plain = |mode| {
+        move |host: &mut Host| {
+            host.credentials[0].credential.encrypted = false;
+            host.credentials[0].file = entry(Kind::File, mode, 0);
+        }
+    };
+    assert_found(plain(0o644), Check::Credential, Warning, "others can read it", "chmod go-rwx");
+    assert_found(plain(0o640), Check::Credential, Warning, "others can read it", "chmod go-rwx");
+    assert_eq!(told(plain(0o600), Check::Credential)[0].verdict, Verdict::Ok);
+    let encrypted = |host: &mut Host| host.credentials[0].file = entry(Kind::File, 0o644, 0);
+    assert_eq!(told(encrypted, Check::Credential)[0].verdict, Verdict::Ok, "only this host can open it");
+    let certificate = |host: &mut Host| {
+        let tls = "\n[tls]\nnames = [\"kms.example.net\"]\ncertificate_credential = \"chain\"\n\
+                   key_credential = \"tls-key\"\n";
+        let text = manual().replace("tls = \"off\"", "#tls = \"off\"");
+        host.configured(&(text + TELEGRAM + tls));
+        for name in ["chain", "tls-key"] {
+            let credential = Credential { name: name.into(), path: format!("/etc/{name}"), encrypted: false };
+            let file = entry(Kind::File, 0o644, 0);
+            host.credentials.push(Opened { unit: SERVER, credential: credential.clone(), file, opens: None });
+            host.units.as_mut().expect("units")[0].credentials.push(credential);
+        }
+    };
+    let verdicts: Vec<_> =
+        told(certificate, Check::Credential).into_iter().map(|finding| (finding.about, finding.verdict)).collect();
+    assert!(verdicts.contains(&("chain".into(), Verdict::Ok)), "a certificate is no secret: {verdicts:?}");
+    assert!(verdicts.contains(&("tls-key".into(), Warning)), "{verdicts:?}");
+}
+
+#[test]
+fn a_key_in_a_credential_that_was_not_opened_is_not_passed_over() {
+    let unread = |host: &mut Host| {
+        host.credentials[0].credential.encrypted = false;
+        host.credentials[0].opens = None;
+        let key = &mut host.keys.as_mut().expect("keys").keys[0];
+        (key.id, key.golden_blob) = (Err(None), None);
+    };
+    assert_eq!(told(unread, Check::Key)[0].verdict, NotLookedAt);
+    assert_eq!(told(unread, Check::GoldenBlob)[0].verdict, NotLookedAt);
+    let gone = |host: &mut Host| {
+        unread(host);
+        host.credentials[0].file = Entry::Missing;
+    };
+    assert_eq!(told(gone, Check::Key), [], "that it is not there is told once");
+}
+
+#[test]
+fn a_backup_that_was_verified_in_the_future_is_not_fine() {
+    let verified = |host: &mut Host| {
+        let Ok(record) = &mut host.keys.as_mut().expect("keys").record else { panic!("there is one") };
+        record[0].verified_at = Some(days_ago(-1));
+    };
+    assert_found(verified, Check::Backup, Warning, "in the future", "nightlatch credentials verify --backup FILE");
+}
+
+#[test]
+fn an_audit_log_that_is_gone() {
+    let gone = |host: &mut Host| host.state().audit = None;
+    assert_found(gone, Check::AuditLog, Wrong, "the server runs", "/proc/158/fd");
+    let asleep = |generation| {
+        move |host: &mut Host| {
+            gone(host);
+            host.set(SERVER, "ActiveState", "inactive");
+            (host.state().holder, host.state().state) = (None, Ok(generation));
+        }
+    };
+    assert_found(asleep(2), Check::AuditLog, Warning, "generation 2", "backup");
+    assert_eq!(told(asleep(1), Check::AuditLog)[0].verdict, Verdict::Ok, "the first start begins it");
 }

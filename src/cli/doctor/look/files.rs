@@ -41,15 +41,21 @@ pub(super) fn entry(path: &Path) -> Entry {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
-        modified: modified(&metadata),
+        changed: modified(&metadata).max(changed(&metadata)),
     })
 }
 
-/// When it was written, or put there with an older time, as `mv` and `cp -p` do.
 fn modified(metadata: &fs::Metadata) -> WallTime {
-    let millis = |seconds: i64, nanos: i64| seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000);
-    let written = millis(metadata.mtime(), metadata.mtime_nsec());
-    WallTime::from_unix_millis(written.max(millis(metadata.ctime(), metadata.ctime_nsec())))
+    wall_time(metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// When anything of it changed. Unlike the time of its contents, nobody sets this one: `mv`, `cp -p` and rsync do not keep it.
+fn changed(metadata: &fs::Metadata) -> WallTime {
+    wall_time(metadata.ctime(), metadata.ctime_nsec())
+}
+
+fn wall_time(seconds: i64, nanoseconds: i64) -> WallTime {
+    WallTime::from_unix_millis(seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000))
 }
 
 fn unseen(what: &str, error: &io::Error) -> Unseen {
@@ -206,5 +212,15 @@ mod tests {
         assert!(matches!(entry(&path), Entry::There(File { kind: Kind::Socket, .. })));
         assert!(matches!(entry(directory.path()), Entry::There(File { kind: Kind::Directory, .. })));
         assert_eq!(entry(&directory.path().join("none")), Entry::Missing);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_in_place_changed_then_whatever_its_own_time_says() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("nightlatch.toml");
+        let written = fs::File::create(&path).expect("written");
+        written.set_modified(std::time::UNIX_EPOCH).expect("set");
+        let Entry::There(file) = entry(&path) else { panic!("it is there") };
+        assert!(file.changed > WallTime::from_unix_millis(0), "{file:?}");
     }
 }

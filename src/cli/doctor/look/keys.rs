@@ -12,7 +12,7 @@ use crate::certificate::{MAX_CHAIN_LEN, Pair, expiry::days_left};
 use crate::cli::credentials::golden;
 use crate::cli::credentials::systemd_creds::{self, SystemdCreds};
 use crate::cli::doctor::facts::{
-    self, BOT, Certificate, Complaint, Contents, Entry, Keys, NoRecord, Opened, Recorded, SERVER,
+    self, BOT, Certificate, Complaint, Contents, Entry, Keys, Kind, NoRecord, Opened, Recorded, SERVER,
 };
 use crate::cli::doctor::finding::Unseen;
 use crate::cli::doctor::unit::{Credential, Unit};
@@ -23,6 +23,7 @@ use crate::credential::{
     contents::{self, Access},
 };
 use crate::daemon::certificate::judgement::judge_pair;
+use crate::daemon::memory::Protected;
 use crate::key::local::LocalKey;
 use crate::key::{KeyId, Source, SourceNumber};
 use crate::secret::{KeyBytes, SecretContents};
@@ -36,7 +37,7 @@ const PLAIN: [&str; 3] = ["/etc/credstore", "/run/credstore", "/usr/lib/credstor
 pub(super) type Secrets = BTreeMap<String, SecretContents>;
 
 /// The credentials of server and bot.
-pub(super) fn credentials(units: &[Unit], config: Option<&Config>) -> (Vec<Opened>, Secrets) {
+pub(super) fn credentials(units: &[Unit], config: Option<&Config>, _: &Protected) -> (Vec<Opened>, Secrets) {
     let (mut opened, mut secrets) = (vec![], Secrets::new());
     for id in [SERVER, BOT] {
         for credential in units.iter().filter(|unit| unit.id() == id).flat_map(|unit| &unit.credentials) {
@@ -44,6 +45,10 @@ pub(super) fn credentials(units: &[Unit], config: Option<&Config>) -> (Vec<Opene
             let file = entry(Path::new(&credential.path));
             let contents = match &file {
                 Entry::There(_) if credential.encrypted => Some(decrypt(&credential)),
+                // What else is not encrypted says nothing here; anything but a file, such as a socket, could ask somebody.
+                Entry::There(facts::File { kind: Kind::File, .. }) if id == SERVER && is_key(&credential, config) => {
+                    Some(plain(&credential))
+                }
                 _ => None,
             };
             let opens = contents.map(|contents| {
@@ -86,12 +91,24 @@ fn decrypt(credential: &Credential) -> Result<Result<SecretContents, String>, Un
     }
 }
 
+/// What stands in a credential that is not encrypted. Who else may read it is told with the file.
+fn plain(credential: &Credential) -> Result<Result<SecretContents, String>, Unseen> {
+    match contents::from_file(Path::new(&credential.path), Access::Anyone, MAX_KEY_LEN) {
+        Ok(contents) => Ok(Ok(contents)),
+        Err(_) if !geteuid().is_root() => Err(Unseen::needs_root(&credential.path)),
+        Err(error) => Ok(Err(chain(&error))),
+    }
+}
+
+/// Whether the configuration says that it is a key, or, if there is no configuration to ask, its name.
+fn is_key(credential: &Credential, config: Option<&Config>) -> bool {
+    let named = |source: &KeySource| matches!(source, KeySource::Credential(name) if **name == *credential.name);
+    config.map_or(credential.name == "nightlatch-key", |config| config.keys.iter().any(|key| named(&key.source)))
+}
+
 /// The id of the key in `contents`, if the configuration says that it is one, or if there is no configuration to ask.
 fn key_id(credential: &Credential, config: Option<&Config>, contents: &SecretContents) -> Option<KeyId> {
-    let named = |source: &KeySource| matches!(source, KeySource::Credential(name) if **name == *credential.name);
-    let is_key =
-        config.map_or(credential.name == "nightlatch-key", |config| config.keys.iter().any(|key| named(&key.source)));
-    is_key.then(|| key_in(contents)).flatten().map(|key| id_of(&key))
+    is_key(credential, config).then(|| key_in(contents)).flatten().map(|key| id_of(&key))
 }
 
 fn key_in(contents: &SecretContents) -> Option<KeyBytes> {
@@ -279,5 +296,22 @@ mod tests {
         let named = |encrypted| Credential { name: "key".into(), path: "no-such-credential".into(), encrypted };
         assert_eq!(placed(&named(true)).path, "/etc/credstore.encrypted/no-such-credential");
         assert_eq!(placed(&named(false)).path, "/etc/credstore/no-such-credential");
+    }
+
+    #[test]
+    fn a_key_in_a_credential_that_is_not_encrypted_is_looked_at() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("key");
+        write(&path, key_of(7).expose()).expect("written");
+        let (config, _) =
+            Config::parse(include_str!("../../../../systemd/nightlatch.toml"), "nightlatch.toml").expect("usable");
+        let named = |name: &str| Credential { name: name.into(), path: path.display().to_string(), encrypted: false };
+        let mut server = Unit::default().with("Id", SERVER);
+        server.credentials = vec![named("nightlatch-key"), named("tls-key")];
+        let (opened, secrets) = credentials(&[server], Some(&config), &Protected::of_a_test());
+        let seen: Vec<_> = opened.into_iter().map(|opened| opened.opens).collect();
+        let id = id_of(&key_of(7));
+        assert_eq!(seen, [Some(Ok(Ok(Contents { length: 32, key: Some(id) }))), None], "only keys are read");
+        assert_eq!(keys(&config, &secrets).keys[0].id, Ok(id));
     }
 }

@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use rustix::process::geteuid;
+
 use crate::cli::doctor::facts::{BOT, BotCheck, PASSPHRASE, SERVER, TALOS};
 use crate::cli::doctor::finding::Unseen;
-use crate::cli::doctor::program::run;
+use crate::cli::doctor::program::{Output, run};
 use crate::cli::doctor::unit::{self, PROPERTIES, Unit};
 use crate::config::{Config, People};
 
@@ -17,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a search in the journal may take.
 const JOURNAL: Duration = Duration::from_secs(10);
+
+/// What systemd says where it cannot filter addresses (src/core/bpf-firewall.c).
+const UNFILTERED: &str = "does not support BPF/cgroup firewalling";
 
 /// Lines of the journal among which the reason of a failure is looked for.
 const LINES: &str = "--lines=40";
@@ -99,18 +104,24 @@ fn runs(pid: u32, program: &str) -> Result<bool, Unseen> {
 
 /// Whether systemd said since the boot that it cannot filter addresses. It does so for the first unit alone.
 pub(super) fn unfiltered() -> Result<bool, Unseen> {
-    let grep = "--grep=does not support BPF/cgroup firewalling";
-    let arguments = ["--no-pager", "--quiet", "--boot", "--output=cat", "--lines=1", grep, "_PID=1"];
-    if !rustix::process::geteuid().is_root() {
-        return Err(Unseen::needs_root("the journal of systemd"));
+    let grep = format!("--grep={UNFILTERED}");
+    // Neither --quiet nor --output=cat: both keep back that there is no journal, or that a part of it may not be read.
+    let arguments = ["--no-pager", "--boot", "--lines=1", &grep, "_PID=1"];
+    said_unfiltered(&run("journalctl", &arguments, JOURNAL)?, geteuid().is_root())
+}
+
+fn said_unfiltered(output: &Output, root: bool) -> Result<bool, Unseen> {
+    if output.stdout.contains(UNFILTERED) {
+        return Ok(true);
     }
-    let output = run("journalctl", &arguments, JOURNAL)?;
-    // It ends with 1 when it finds nothing, and says on standard error what it could not do.
-    if output.stderr.is_empty() {
-        Ok(!output.stdout.is_empty())
-    } else {
-        Err(Unseen::because(format!("journalctl does not tell: {}", output.complaint())))
+    if !root {
+        return Err(Unseen::needs_root("the whole journal"));
     }
+    // It ends with 1 where it finds no such line.
+    if !matches!(output.code, Some(0 | 1)) || !output.stderr.trim().is_empty() {
+        return Err(Unseen::because(format!("the journal cannot be searched: {}", output.complaint())));
+    }
+    Ok(false)
 }
 
 /// Whether systemd knows of something that keeps the clock right.
@@ -165,5 +176,22 @@ mod tests {
         assert_eq!(fine, BotCheck { warnings: vec!["line 3: one".into(), "line 9: two".into()], error: None });
         let wrong = bot_check(Some(78), "", "nightlatch-bot: error: it cannot be used\n\nline 3\n");
         assert_eq!(wrong.error.as_deref(), Some("it cannot be used"));
+    }
+
+    #[test]
+    fn addresses_are_filtered_only_if_the_whole_journal_has_no_word_against_it() {
+        let said = |code, stdout: &str, stderr: &str, root| {
+            said_unfiltered(&Output { code, stdout: stdout.into(), stderr: stderr.into() }, root)
+        };
+        let against = "nightlatch.socket: unit configures an IP firewall, but the local system does not support \
+                       BPF/cgroup firewalling.\n";
+        assert_eq!(said(Some(0), against, "", true), Ok(true));
+        assert_eq!(said(Some(0), against, "", false), Ok(true));
+        assert_eq!(said(Some(1), "-- No entries --\n", "", true), Ok(false));
+        assert_eq!(said(Some(0), "", "", true), Ok(false));
+        assert!(said(Some(1), "", "", false).is_err_and(|unseen| unseen.needs_root));
+        assert!(said(Some(1), "", "No journal files were found.\n", true).is_err());
+        assert!(said(Some(2), "", "", true).is_err());
+        assert!(said(None, "", "", true).is_err());
     }
 }
