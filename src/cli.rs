@@ -24,6 +24,9 @@ use clap::{Parser, Subcommand};
 
 use crate::request::Operation;
 
+/// The group of those who may use the socket of the command line. systemd/nightlatch.sysusers makes it.
+const APPROVERS_GROUP: &str = "nightlatch-approvers";
+
 pub use failure::{Failure, exit};
 
 /// A key server for Talos Linux disks that asks a person first

@@ -75,8 +75,8 @@ impl Follow {
     }
 
     /// Waits for the next update. While the server is away there is one [`Update::Lost`], while it sleeps one
-    /// [`Update::Asleep`], and then silence until it is back. A stream that the server ends in peace is no loss unless the next one ends before anything came. Cancel safe:
-    /// an update that was not returned comes with the next call.
+    /// [`Update::Asleep`], and then silence until it is back. A stream that the server ends in peace is no loss unless the
+    /// next one ends before anything came. Cancel safe: an update that was not returned comes with the next call.
     ///
     /// # Errors
     /// When the server refuses this process for good.

@@ -14,7 +14,7 @@ use nightlatch_approval_api::v1::event::Event;
 use nightlatch_approval_api::{Client, Follow, Update, connect, v1};
 use tonic::{Code, Status};
 
-use super::{Failure, check, exit};
+use super::{APPROVERS_GROUP, Failure, check, exit};
 use crate::clock::{Clock, HostClock};
 
 /// Where the socket unit of the package puts it.
@@ -320,10 +320,10 @@ fn refused(socket: &Path, status: &Status) -> Failure {
             let failure =
                 |code| Failure::new(code, format!("cannot reach the server on {}", socket.display())).because(why);
             match why.downcast_ref::<io::Error>().map(io::Error::kind) {
-                Some(io::ErrorKind::PermissionDenied) => failure(exit::NO_PERMISSION).hint(
-                    "only the group nightlatch-approvers may: id -nG says whether you are in it; a session from before you \
-                     were put into it is not, log in anew",
-                ),
+                Some(io::ErrorKind::PermissionDenied) => failure(exit::NO_PERMISSION).hint(format!(
+                    "only the group {APPROVERS_GROUP} may: id -nG says whether you are in it; a session from before you \
+                     were put into it is not, log in anew"
+                )),
                 _ => failure(exit::UNAVAILABLE)
                     .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket"),
             }

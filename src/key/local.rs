@@ -19,7 +19,13 @@ impl LocalKey {
     /// Takes over `key`, which must come from a cryptographic random generator: it is used as it is, not stretched.
     #[must_use]
     pub fn new(key: KeyBytes) -> Self {
-        Self { id: derivation::key_id(&Extracted::from(&key)), key }
+        Self { id: Self::id_of(&key), key }
+    }
+
+    /// The id of `key`, for whoever does not use it.
+    #[must_use]
+    pub fn id_of(key: &KeyBytes) -> KeyId {
+        derivation::key_id(&Extracted::from(key))
     }
 }
 

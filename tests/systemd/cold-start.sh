@@ -13,13 +13,9 @@ source "$here/installation.sh"
 
 rounds=${1:-21}
 bare_port=4052
-lacks=$(missing)
-[[ -z $lacks ]] || skip "$lacks"
 command -v systemd-socket-activate >/dev/null || skip "systemd-socket-activate is not installed"
-build_client
-boot
-install_nightlatch
-configure
+prepare
+set_up
 inside systemctl --quiet enable --now nightlatch.socket
 # The same configuration, with a key that lies there in the plain, and a state of its own.
 inside bash -euc '

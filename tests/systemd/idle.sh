@@ -13,12 +13,8 @@ source "$here/installation.sh"
 asleep_seconds=15
 
 how=${1:?attached, alone or weakened}
-lacks=$(missing)
-[[ -z $lacks ]] || skip "$lacks"
-build_client
-boot
-install_nightlatch
-configure
+prepare
+set_up
 inside sed -i 's/^tls = .*/tls = "off"\nexit_after_idle = "1m"/' /etc/nightlatch/nightlatch.toml
 inside systemctl --quiet enable --now nightlatch.service nightlatch-telegram.socket
 [[ $how == alone ]] || inside systemctl --quiet enable --now nightlatch-bot.service

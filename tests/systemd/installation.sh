@@ -102,6 +102,14 @@ missing() {
         echo "the Go modules of the client cannot be fetched, or need a newer Go"
 }
 
+# Skips the script where this machine lacks something, and builds what is its own.
+prepare() {
+    local lacks
+    lacks=$(missing)
+    [[ -z $lacks ]] || skip "$lacks"
+    build_client
+}
+
 build_client() {
     (
         cd "$root/tests/system/go-client"
@@ -160,6 +168,13 @@ END
             >/etc/nightlatch/bob-approves.toml
         nightlatch check' - "$cp_1" "$worker_2" "$telegram_port" >"$directory/configure.log" 2>&1 ||
         fail "configure: $(cat "$directory/configure.log")"
+}
+
+# The system that is looked at.
+set_up() {
+    boot
+    install_nightlatch
+    configure
 }
 
 # ask OPERATION NODE [OPTION...]: asks as a node, from the second network namespace.

@@ -12,9 +12,7 @@ source "$here/assertions.sh"
 # shellcheck source=tests/systemd/phone.sh
 source "$here/phone.sh"
 
-lacks=$(missing)
-[[ -z $lacks ]] || skip "$lacks"
-build_client
+prepare
 
 # What runs beside: names, and the processes.
 beside=()
@@ -52,9 +50,7 @@ if ((${#groups[@]} == 0)); then
         units upgrade
 fi
 
-boot
-install_nightlatch
-configure
+set_up
 inside systemctl --quiet enable --now nightlatch.service nightlatch-telegram.socket nightlatch-bot.service
 for one in "${groups[@]}"; do
     echo "-- $one"

@@ -12,12 +12,8 @@ source "$here/assertions.sh"
 # Not for long: what is right was seen before.
 patience=8
 
-lacks=$(missing)
-[[ -z $lacks ]] || skip "$lacks"
-build_client
-boot
-install_nightlatch
-configure
+prepare
+set_up
 cp "$here"/weakened/proxy.* "$share/"
 inside install -m 644 /srv/share/proxy.socket /srv/share/proxy.service /etc/systemd/system/
 inside systemctl --quiet enable --now nightlatch.service nightlatch-telegram.socket nightlatch-bot.service

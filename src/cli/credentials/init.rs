@@ -15,9 +15,9 @@ use super::systemd_creds::{Encrypted, WithKey};
 use super::{Host, elsewhere, no_credential, no_key, where_to_look};
 use crate::cli::init::layout::Layout;
 use crate::cli::init::wanted::{Planned, Wanted, user_name};
-use crate::cli::{Failure, exit, keygen};
+use crate::cli::{APPROVERS_GROUP as GROUP, Failure, exit, keygen};
 use crate::credential;
-use crate::key::{KeyId, Source, SourceNumber, local::LocalKey};
+use crate::key::{KeyId, SourceNumber, local::LocalKey};
 use crate::secret::KeyBytes;
 use crate::state::key_record::{RecordedKey, Verification, VerifiedBackup, Writer};
 
@@ -26,9 +26,6 @@ const CREDENTIAL: &str = "nightlatch-key";
 
 /// What the configuration calls the key.
 const NAME: &str = "first";
-
-/// The group that may use the socket of the command line.
-const GROUP: &str = "nightlatch-approvers";
 
 /// Options of `nightlatch credentials init`.
 #[derive(Debug, clap::Args)]
@@ -219,11 +216,7 @@ impl Made<'_> {
             Failure::new(exit::CANNOT_CREATE, "cannot make the key record").because(error)
         };
         let golden_blob = golden::seal(&key).map_err(|error| cannot_record(&error))?;
-        let copied = KeyBytes::try_fill(|key| {
-            key.copy_from_slice(self.key.expose());
-            Ok::<_, Failure>(())
-        })?;
-        let id = LocalKey::new(copied).key().id;
+        let id = LocalKey::id_of(self.key);
         let (mut writer, mut record) = Writer::lock(&layout.state).map_err(|error| cannot_record(&error))?;
         record.put(RecordedKey {
             id,

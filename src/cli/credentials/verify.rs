@@ -13,7 +13,7 @@ use crate::cli::{Failure, check, exit};
 use crate::config::{self, Config, KeySource, PassphraseSource};
 use crate::credential;
 use crate::key::stretching::{self, Stretching};
-use crate::key::{KeyId, Source, SourceNumber, local::LocalKey};
+use crate::key::{KeyId, SourceNumber, local::LocalKey};
 use crate::secret::{KeyBytes, Passphrase};
 use crate::state::key_record::{self, KeyRecord, RecordedKey, Verification, VerifiedBackup, Writer};
 
@@ -83,7 +83,7 @@ fn of_file(host: &Host<'_>, config: &Config, record: &KeyRecord, file: &Path) ->
         }
         Err(error) => return Err(no_key(&error)),
     };
-    let id = id_of(&key)?;
+    let id = LocalKey::id_of(&key);
     let recorded = match record.find(SourceNumber::Credential, id) {
         Some(known) => known.clone(),
         None => {
@@ -101,7 +101,9 @@ fn installed_name(host: &Host<'_>, config: &Config, key: &KeyBytes, id: KeyId) -
     for (name, installed) in installed(host, config) {
         match installed {
             Ok(installed) if bool::from(installed.expose().ct_eq(key.expose())) => return Ok(name),
-            Ok(installed) => why_not.push(format!("the key of this host, `{name}`, has the id {}", id_of(&installed)?)),
+            Ok(installed) => {
+                why_not.push(format!("the key of this host, `{name}`, has the id {}", LocalKey::id_of(&installed)))
+            }
             Err(failure) => why_not.push(format!("`{name}`: {}", failure.error())),
         }
     }
@@ -191,7 +193,7 @@ fn of_digits(host: &mut Host<'_>, config: &Config, record: &KeyRecord) -> Result
     let digests: Vec<&[u8]> = keys.iter().map(|(_, key)| &key.expose()[..]).collect();
     let which = elsewhere::confirm(host.person, explanation, &digests)?;
     let (name, key) = keys.swap_remove(which);
-    let id = id_of(&key)?;
+    let id = LocalKey::id_of(&key);
     let recorded = match record.find(SourceNumber::Credential, id) {
         Some(known) => known.clone(),
         None => new_record(&golden::Key::Random(&key), SourceNumber::Credential, id, &name)?,
@@ -223,14 +225,6 @@ fn see_elsewhere(host: &mut Host<'_>, config: &Config, key: &Verified, file: &Pa
         }
     };
     Ok(Verification::Digest)
-}
-
-fn id_of(key: &KeyBytes) -> Result<KeyId, Failure> {
-    let copied = KeyBytes::try_fill(|copy| {
-        copy.copy_from_slice(key.expose());
-        Ok::<_, Failure>(())
-    })?;
-    Ok(LocalKey::new(copied).key().id)
 }
 
 fn new_record(key: &golden::Key<'_>, source: SourceNumber, id: KeyId, name: &str) -> Result<RecordedKey, Failure> {

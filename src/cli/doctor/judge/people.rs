@@ -1,12 +1,10 @@
 //! Whether those who may answer can.
 
+use crate::cli::APPROVERS_GROUP;
 use crate::cli::doctor::facts::{Accounts, BOT, Host};
 use crate::cli::doctor::finding::{Check, Finding};
 use crate::cli::doctor::unit::Unit;
 use crate::config::{Approver, Config, People};
-
-/// Who may connect to the command line's channel.
-const GROUP: &str = "nightlatch-approvers";
 
 /// The people and the bot.
 pub(super) fn people(host: &Host) -> Vec<Finding> {
@@ -40,7 +38,7 @@ fn approver_on_host(host: &Host, config: &Config, accounts: &Accounts, approver:
     };
     let unit = host.units.as_deref().unwrap_or_default();
     let unit = unit.iter().find(|unit| unit.descriptor_name() == channel.descriptor_name());
-    let group = unit.map(Unit::socket_group).filter(|group| !group.is_empty()).unwrap_or(GROUP);
+    let group = unit.map(Unit::socket_group).filter(|group| !group.is_empty()).unwrap_or(APPROVERS_GROUP);
     let Some((gid, members)) = accounts.groups.get(group) else {
         let found = format!("there is no group {group}: nobody but root can connect to answer");
         return Finding::wrong(Check::Approver, name, found, "systemd-sysusers");

@@ -5,6 +5,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::list;
+use crate::cli::APPROVERS_GROUP;
 use crate::cli::doctor::facts::{Entry, Host, Kind, SERVER, TALOS};
 use crate::cli::doctor::finding::{Check, Finding, Unseen};
 use crate::cli::doctor::unit::Unit;
@@ -191,7 +192,7 @@ fn file(host: &Host, unit: &Unit, path: &str) -> Finding {
         );
     }
     if file.mode & 0o006 != 0 {
-        let hint = format!("systemctl edit {}: SocketMode=0660 and SocketGroup=nightlatch-approvers", unit.id());
+        let hint = format!("systemctl edit {}: SocketMode=0660 and SocketGroup={APPROVERS_GROUP}", unit.id());
         return Finding::warning(Check::SocketFile, path, "any user of this host may connect to it", hint);
     }
     Finding::ok(Check::SocketFile, path, format!("it is there, of {owner}, mode {:04o}", file.mode))

@@ -25,7 +25,7 @@ use crate::credential::{
 use crate::daemon::certificate::judgement::judge_pair;
 use crate::daemon::memory::Protected;
 use crate::key::local::LocalKey;
-use crate::key::{KeyId, Source, SourceNumber};
+use crate::key::{KeyId, SourceNumber};
 use crate::secret::{KeyBytes, SecretContents};
 use crate::state::key_record::{self, RecordedKey, VerifiedBackup};
 
@@ -108,7 +108,7 @@ fn is_key(credential: &Credential, config: Option<&Config>) -> bool {
 
 /// The id of the key in `contents`, if the configuration says that it is one, or if there is no configuration to ask.
 fn key_id(credential: &Credential, config: Option<&Config>, contents: &SecretContents) -> Option<KeyId> {
-    is_key(credential, config).then(|| key_in(contents)).flatten().map(|key| id_of(&key))
+    is_key(credential, config).then(|| key_in(contents)).flatten().map(|key| LocalKey::id_of(&key))
 }
 
 fn key_in(contents: &SecretContents) -> Option<KeyBytes> {
@@ -118,14 +118,6 @@ fn key_in(contents: &SecretContents) -> Option<KeyBytes> {
         Ok::<_, Infallible>(())
     });
     Some(key)
-}
-
-fn id_of(key: &KeyBytes) -> KeyId {
-    let Ok(copy) = KeyBytes::try_fill(|copy| {
-        copy.copy_from_slice(key.expose());
-        Ok::<_, Infallible>(())
-    });
-    LocalKey::new(copy).key().id
 }
 
 /// The keys that the configuration names, and what the key record knows about them.
@@ -144,9 +136,9 @@ pub(super) fn keys(config: &Config, secrets: &Secrets) -> Keys {
                 return facts::Key { name: key.name.to_string(), id, golden_blob: None };
             }
         };
-        let id = bytes.as_ref().map(id_of).map_err(Clone::clone);
+        let id = bytes.as_ref().map(LocalKey::id_of).map_err(Clone::clone);
         let golden_blob = bytes.ok().zip(record.as_ref().ok()).and_then(|(bytes, record)| {
-            let recorded = record.find(SourceNumber::Credential, id_of(&bytes))?;
+            let recorded = record.find(SourceNumber::Credential, LocalKey::id_of(&bytes))?;
             Some(golden::opens(&golden::Key::Random(&bytes), &recorded.golden_blob).map_err(|error| chain(&error)))
         });
         facts::Key { name: key.name.to_string(), id, golden_blob }
@@ -255,7 +247,7 @@ mod tests {
         let (mut writer, _) = Writer::lock(directory.path()).expect("locked");
         let mut record = KeyRecord::default();
         record.put(RecordedKey {
-            id: id_of(recorded),
+            id: LocalKey::id_of(recorded),
             source: SourceNumber::Credential,
             name: "first".into(),
             made_at: None,
@@ -279,9 +271,12 @@ mod tests {
     fn the_key_that_is_recorded_opens_its_golden_blob() {
         let seen = seen(&key_of(7), &key_of(7));
         assert_eq!(seen.keys[0].golden_blob, Some(Ok(())));
-        assert_eq!(seen.keys[0].id, Ok(id_of(&key_of(7))));
+        assert_eq!(seen.keys[0].id, Ok(LocalKey::id_of(&key_of(7))));
         let record = seen.record.expect("there is one");
-        assert_eq!((record[0].id, record[0].verified_at), (id_of(&key_of(7)), Some(WallTime::from_unix_millis(5))));
+        assert_eq!(
+            (record[0].id, record[0].verified_at),
+            (LocalKey::id_of(&key_of(7)), Some(WallTime::from_unix_millis(5)))
+        );
     }
 
     #[test]
@@ -310,7 +305,7 @@ mod tests {
         server.credentials = vec![named("nightlatch-key"), named("tls-key")];
         let (opened, secrets) = credentials(&[server], Some(&config), &Protected::of_a_test());
         let seen: Vec<_> = opened.into_iter().map(|opened| opened.opens).collect();
-        let id = id_of(&key_of(7));
+        let id = LocalKey::id_of(&key_of(7));
         assert_eq!(seen, [Some(Ok(Ok(Contents { length: 32, key: Some(id) }))), None], "only keys are read");
         assert_eq!(keys(&config, &secrets).keys[0].id, Ok(id));
     }

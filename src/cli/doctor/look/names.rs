@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
+use crate::cli::APPROVERS_GROUP;
 use crate::cli::doctor::facts::{Accounts, Address, Complaint};
 use crate::cli::doctor::finding::Unseen;
 use crate::cli::doctor::program::run;
@@ -33,7 +34,7 @@ pub(super) fn accounts(config: Option<&Config>, units: &[Unit]) -> Result<Accoun
         People::Uid => None,
     });
     users.extend(approvers.chain(bots).map(|uid| uid.to_string()));
-    let mut groups = vec!["nightlatch-approvers".to_owned()];
+    let mut groups = vec![APPROVERS_GROUP.to_owned()];
     groups.extend(units.iter().map(|unit| unit.socket_group().to_owned()));
     Ok(Accounts { users: read_users(&entries("passwd", users)?), groups: read_groups(&entries("group", groups)?) })
 }
