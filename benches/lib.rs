@@ -195,6 +195,7 @@ fn node(number: usize) -> Result<Node> {
         addresses: vec!["127.0.0.0/8".parse()?],
         formerly: vec![],
         bind_address: false,
+        listed_by: nightlatch::peer::ListedBy::Configuration,
     })
 }
 

@@ -237,6 +237,7 @@ mod tests {
             addresses: vec![],
             formerly: formerly.iter().map(|claim| uuid(claim)).collect(),
             bind_address: false,
+            listed_by: crate::peer::ListedBy::Configuration,
         };
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let request = Request::parse(operation, "cp-1", vec![1]).expect("well-formed");

@@ -77,6 +77,30 @@ pub struct Node {
     pub formerly: Vec<NodeUuid>,
     /// Whether its blobs open only from the address that they were sealed for.
     pub bind_address: bool,
+    /// Where it is listed.
+    pub listed_by: ListedBy,
+}
+
+/// Where a node is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ListedBy {
+    /// In the configuration file.
+    #[default]
+    Configuration,
+    /// In the list that people keep. Nobody but the configuration releases anything without being asked: the rule
+    /// `allow` is `ask` for such a node.
+    People,
+}
+
+impl ListedBy {
+    /// The word for state and people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::People => "people",
+        }
+    }
 }
 
 /// From where a node calls, as far as an approval is bound to it.
@@ -133,6 +157,7 @@ mod tests {
             addresses: addresses.iter().map(|network| network.parse().expect("a network")).collect(),
             formerly: vec![],
             bind_address: false,
+            listed_by: ListedBy::Configuration,
         }
     }
 

@@ -128,6 +128,7 @@ mod tests {
             addresses: vec![],
             formerly: vec![],
             bind_address: false,
+            listed_by: crate::peer::ListedBy::Configuration,
         }
     }
 

@@ -40,6 +40,34 @@ impl Approvals for Scripted {
     async fn unblock(&self, _: Request<v1::UnblockRequest>) -> Result<Response<v1::UnblockResponse>, Status> {
         Err(Status::unimplemented("nobody unblocks here"))
     }
+
+    async fn vote_all(&self, _: Request<v1::VoteAllRequest>) -> Result<Response<v1::VoteAllResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn grant(&self, _: Request<v1::GrantRequest>) -> Result<Response<v1::GrantResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn lock(&self, _: Request<v1::LockRequest>) -> Result<Response<v1::LockResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn unlock(&self, _: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn change_node(&self, _: Request<v1::ChangeNodeRequest>) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn overview(&self, _: Request<v1::OverviewRequest>) -> Result<Response<v1::OverviewResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
 }
 
 fn snapshot(installation: &str) -> Result<v1::Event, Status> {

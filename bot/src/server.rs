@@ -42,7 +42,7 @@ pub(crate) async fn ask(mut client: Client, request: Request) -> Result<Reply, S
             Request::Look => {
                 let mut events = client.subscribe(v1::SubscribeRequest {}).await?.into_inner();
                 match events.message().await? {
-                    Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => Ok(Reply::Look(snapshot)),
+                    Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => Ok(Reply::Look(Box::new(snapshot))),
                     _ => Err(Status::internal("the server does not begin with what is open")),
                 }
             }

@@ -134,7 +134,7 @@ pub enum Reply {
     /// To its end.
     Unblock(v1::UnblockResponse),
     /// How things stand.
-    Look(v1::Snapshot),
+    Look(Box<v1::Snapshot>),
 }
 
 /// Where 16 random bytes come from.

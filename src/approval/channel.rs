@@ -188,6 +188,9 @@ impl Approvals for Channel {
             grants: subscription.grants.iter().map(message::grant).collect(),
             closed: subscription.closed.iter().map(message::closed).collect(),
             nodes: message::nodes(lists.nodes(), &subscription.approvals),
+            enrolments: vec![],
+            lock: None,
+            proposals: vec![],
         };
         let first = v1::Event { event: Some(v1::event::Event::Snapshot(snapshot)) };
         let rest = ReceiverStream::new(subscription.events).filter_map(|event| message::event(&event));
@@ -244,6 +247,37 @@ impl Approvals for Channel {
             _ => 0,
         };
         Ok(Response::new(v1::UnblockResponse { ended }))
+    }
+
+    async fn vote_all(&self, _request: Request<v1::VoteAllRequest>) -> Result<Response<v1::VoteAllResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn grant(&self, _request: Request<v1::GrantRequest>) -> Result<Response<v1::GrantResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn revoke(&self, _request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn lock(&self, _request: Request<v1::LockRequest>) -> Result<Response<v1::LockResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn unlock(&self, _request: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn change_node(
+        &self,
+        _request: Request<v1::ChangeNodeRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn overview(&self, _request: Request<v1::OverviewRequest>) -> Result<Response<v1::OverviewResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
 

@@ -190,6 +190,7 @@ impl Ledger {
         Standing {
             refusals: self.refusals.iter().map(|bound| bound.refusal.clone()).collect(),
             approvals: self.approvals.values().cloned().collect(),
+            ..Standing::default()
         }
     }
 

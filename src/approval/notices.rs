@@ -94,6 +94,7 @@ mod tests {
                 addresses: vec![],
                 formerly: vec![],
                 bind_address: false,
+                listed_by: crate::peer::ListedBy::Configuration,
             })
         };
         let mut notices = Notices::default();

@@ -63,7 +63,7 @@ pub fn policy(config: &Config) -> Policy {
 fn node(node: &config::Node) -> peer::Node {
     // Taken apart in full, so that a new key cannot be forgotten here.
     let config::Node { uuid, name, cluster, addresses, formerly, bind_address, rules: _ } = node.clone();
-    peer::Node { uuid, name, cluster, addresses, formerly, bind_address }
+    peer::Node { uuid, name, cluster, addresses, formerly, bind_address, listed_by: peer::ListedBy::Configuration }
 }
 
 fn approver(approver: &config::Approver) -> Approver {

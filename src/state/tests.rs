@@ -71,6 +71,7 @@ fn standing() -> Standing {
             approval("cp-1", Origin::Listed),
             approval("cp-1", Origin::PerAddress("2001:db8::/64".parse().expect("a network"))),
         ],
+        ..Standing::default()
     }
 }
 
@@ -249,7 +250,11 @@ fn what_a_save_would_not_write_is_refused_whatever_its_digest() {
 fn too_much_is_neither_saved_nor_read() {
     let (_directory, path) = directory();
     let (mut store, _) = Store::create(&path, HOME).expect("a new state");
-    let many = |count| Standing { refusals: vec![refusal("n", RefusalKind::Block); count], approvals: vec![] };
+    let many = |count| Standing {
+        refusals: vec![refusal("n", RefusalKind::Block); count],
+        approvals: vec![],
+        ..Standing::default()
+    };
     store.save(&many(MAX_REFUSALS)).expect("as many are allowed");
     let before = fs::read(path.join("state")).expect("it is there");
     let approvals = vec![standing().approvals[0].clone(); MAX_APPROVALS + 1];
@@ -257,12 +262,19 @@ fn too_much_is_neither_saved_nor_read() {
         Refusal { by: "\0".repeat(256).into(), channel: "\0".repeat(256).into(), ..refusal("n", RefusalKind::Block) };
     for (standing, expected) in [
         (many(MAX_REFUSALS + 1), Unwritable::TooManyRefusals),
-        (Standing { approvals, refusals: vec![] }, Unwritable::TooManyApprovals),
+        (Standing { approvals, ..Standing::default() }, Unwritable::TooManyApprovals),
         (
-            Standing { refusals: vec![Refusal { by: "x".repeat(257).into(), ..long.clone() }], approvals: vec![] },
+            Standing {
+                refusals: vec![Refusal { by: "x".repeat(257).into(), ..long.clone() }],
+                approvals: vec![],
+                ..Standing::default()
+            },
             Unwritable::Name,
         ),
-        (Standing { refusals: vec![long; MAX_REFUSALS], approvals: vec![] }, Unwritable::TooLong),
+        (
+            Standing { refusals: vec![long; MAX_REFUSALS], approvals: vec![], ..Standing::default() },
+            Unwritable::TooLong,
+        ),
     ] {
         let error = store.save(&standing).expect_err("it is too much");
         assert!(matches!(error, Error::Unwritable(found) if found == expected), "{error:?}");
@@ -556,7 +568,7 @@ proptest! {
         generation in 1..=u64::MAX,
         installation: u128,
     ) {
-        let standing = Standing { refusals, approvals };
+        let standing = Standing { refusals, approvals, ..Standing::default() };
         let (generation, installation) = (Generation(generation), Uuid::from_u128(installation));
         let bytes = format::write(generation, installation, &standing).expect("it is small");
         prop_assert_eq!(read(&bytes, installation), Ok((generation, standing)));

@@ -92,7 +92,7 @@ pub(super) fn read(body: &str) -> Result<Standing, Unreadable> {
     let body: Body = serde_json::from_str(body).map_err(|_| Unreadable::Damaged("its body is not of version 1"))?;
     let refusals = body.refusals.into_iter().map(standing::Refusal::try_from).collect::<Result<_, _>>()?;
     let approvals = body.approvals.into_iter().map(LastApproval::try_from).collect::<Result<_, _>>()?;
-    Ok(Standing { refusals, approvals })
+    Ok(Standing { refusals, approvals, ..Standing::default() })
 }
 
 /// Writes a body.

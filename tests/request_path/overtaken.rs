@@ -25,6 +25,7 @@ fn block() -> Act {
         addresses: vec![],
         formerly: vec![],
         bind_address: false,
+        listed_by: nightlatch::peer::ListedBy::Configuration,
     };
     let vote = Vote { approver: "alice".into(), channel: "cli".into() };
     Act::Block { node: ListedNode::new(node), by: Voter { vote, uid: 1000, telegram_id: None }, lasts: None }

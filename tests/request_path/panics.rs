@@ -139,6 +139,7 @@ impl Bench {
             addresses: vec![],
             formerly: vec![],
             bind_address: false,
+            listed_by: nightlatch::peer::ListedBy::Configuration,
         };
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let admission = Arc::new(Admission::new(networks, [node], UuidPolicy::default()));

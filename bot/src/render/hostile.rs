@@ -68,6 +68,7 @@ prop_compose! {
             last_approved_at_ms: numbers[2],
             last_approved_by: text(4),
             channels_missing: counts[3],
+            purpose: operation,
         }
     }
 }

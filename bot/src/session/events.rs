@@ -118,6 +118,15 @@ impl Session {
             Event::Notice(notice) => self.notice(&notice),
             Event::Refused(refusal) => self.refused(refusal),
             Event::Lifted(lifted) => self.lifted(lifted),
+            Event::EnrolmentOpened(_)
+            | Event::EnrolmentChanged(_)
+            | Event::EnrolmentClosed(_)
+            | Event::Granted(_)
+            | Event::Proposed(_)
+            | Event::Revoked(_)
+            | Event::Locked(_)
+            | Event::Unlocked(_)
+            | Event::NodeChanged(_) => {}
         }
     }
 

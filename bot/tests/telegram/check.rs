@@ -42,6 +42,34 @@ impl Approvals for Server {
     async fn unblock(&self, _: Request<v1::UnblockRequest>) -> Answer<v1::UnblockResponse> {
         panic!("a check does not unblock")
     }
+
+    async fn vote_all(&self, _: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn grant(&self, _: Request<v1::GrantRequest>) -> Answer<v1::GrantResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Answer<v1::RevokeResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn lock(&self, _: Request<v1::LockRequest>) -> Answer<v1::LockResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn unlock(&self, _: Request<v1::UnlockRequest>) -> Answer<v1::UnlockResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn change_node(&self, _: Request<v1::ChangeNodeRequest>) -> Answer<v1::ChangeNodeResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn overview(&self, _: Request<v1::OverviewRequest>) -> Answer<v1::OverviewResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
 }
 
 /// A Bot API and a server, and what a check of them finds.

@@ -205,6 +205,7 @@ impl Server {
             address,
             at_ms: now_ms(),
             after_vote_ms: Some(40),
+            ahead_uses_left: None,
             fingerprint: "0123456789abcdef0123456789abcdef".into(),
         };
         self.shared.change(|world| world.tell(Event::Release(release)));
@@ -342,5 +343,33 @@ impl Approvals for Service {
             Ok::<_, Status>(ended.len())
         })?;
         Ok(Response::new(v1::UnblockResponse { ended: u32::try_from(ended).expect("a few") }))
+    }
+
+    async fn vote_all(&self, _: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn grant(&self, _: Request<v1::GrantRequest>) -> Answer<v1::GrantResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Answer<v1::RevokeResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn lock(&self, _: Request<v1::LockRequest>) -> Answer<v1::LockResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn unlock(&self, _: Request<v1::UnlockRequest>) -> Answer<v1::UnlockResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn change_node(&self, _: Request<v1::ChangeNodeRequest>) -> Answer<v1::ChangeNodeResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn overview(&self, _: Request<v1::OverviewRequest>) -> Answer<v1::OverviewResponse> {
+        Err(Status::unimplemented("not asked here"))
     }
 }

@@ -9,7 +9,7 @@ use prost::Message as _;
 use crate::approval::ask::{Ask, ClosedAsk, Event, LiveGrant, Notice, NoticeKind, Outcome, Release, Warning};
 use crate::approval::ledger::act::Answer;
 use crate::peer::standing::{LastApproval, Refusal, RefusalKind};
-use crate::peer::{ListedNode, Origin};
+use crate::peer::{ListedBy, ListedNode, Origin};
 use crate::request::{NodeUuid, Operation};
 
 /// An event, if it is one that channels are told.
@@ -59,6 +59,7 @@ pub fn ask(ask: &Ask) -> v1::Ask {
         last_approved_at_ms: last.map_or(0, |last| last.at.unix_millis()),
         last_approved_by: last.map_or_else(String::new, |last| last.by.to_string()),
         channels_missing: u32::try_from(ask.requirement.missing_channels(&ask.votes)).unwrap_or(u32::MAX),
+        purpose: v1::Purpose::Release.into(),
     }
 }
 
@@ -139,6 +140,8 @@ pub fn grant(grant: &LiveGrant) -> v1::Grant {
         by: grant.votes.iter().map(|vote| vote.approver.to_string()).collect(),
         seconds_left: whole_seconds(grant.left),
         uses_left: grant.uses_left,
+        ahead: false,
+        until_ms: 0,
     }
 }
 
@@ -159,11 +162,19 @@ pub fn nodes<'a>(
             node: Some(node(listed)),
             last_approved_at_ms: last.map_or(0, |last| last.at.unix_millis()),
             last_approved_by: last.map_or_else(String::new, |last| last.by.to_string()),
+            addresses: listed.addresses.iter().map(ToString::to_string).collect(),
+            formerly: listed.formerly.iter().map(ToString::to_string).collect(),
+            listed_by: match listed.listed_by {
+                ListedBy::Configuration => v1::ListedBy::Configuration,
+                ListedBy::People => v1::ListedBy::People,
+            }
+            .into(),
+            conflict: String::new(),
         }
     };
     let fits = |status: &v1::NodeStatus| {
-        // With its tag, and its length, which takes two bytes for the longest names that a configuration can have.
-        len += 3 + status.encoded_len();
+        // With its tag, and its length, which takes three bytes when many addresses are listed.
+        len += 4 + status.encoded_len();
         len <= MAX_NODES_LEN
     };
     listed.map(status).take_while(fits).collect()
@@ -180,6 +191,7 @@ fn release(release: &Release) -> v1::Release {
         after_vote_ms: grant
             .map(|grant| u64::try_from(release.at.moment.since(grant.granted_at).as_millis()).unwrap_or(u64::MAX)),
         fingerprint: release.blob.to_string(),
+        ahead_uses_left: None,
     }
 }
 

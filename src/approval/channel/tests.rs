@@ -139,6 +139,7 @@ fn node(claim: &str, name: &str) -> Node {
         addresses: vec![],
         formerly: vec![],
         bind_address: false,
+        listed_by: crate::peer::ListedBy::Configuration,
     }
 }
 

@@ -88,6 +88,7 @@ impl Bench {
             addresses: vec![],
             formerly: vec![],
             bind_address: false,
+            listed_by: crate::peer::ListedBy::Configuration,
         };
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let admission = Admission::new(networks, [node], UuidPolicy::default());

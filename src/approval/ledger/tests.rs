@@ -30,6 +30,7 @@ fn node(name: &str) -> ListedNode {
         addresses: vec!["192.0.2.11".parse::<std::net::IpAddr>().expect("an address").into()],
         formerly: vec![],
         bind_address: false,
+        listed_by: crate::peer::ListedBy::Configuration,
     })
 }
 

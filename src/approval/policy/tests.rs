@@ -11,6 +11,7 @@ fn node(cluster: Option<&str>) -> Node {
         addresses: vec![],
         formerly: vec![],
         bind_address: false,
+        listed_by: crate::peer::ListedBy::Configuration,
     }
 }
 

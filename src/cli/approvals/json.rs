@@ -47,6 +47,8 @@ pub(super) fn event(event: &Event) -> Value {
                 v1::NoticeKind::OtherAddress => "other-address",
                 v1::NoticeKind::Strangers => "strangers",
                 v1::NoticeKind::TooManyAsks => "too-many-asks",
+                v1::NoticeKind::TooManyEnrolments => "too-many-enrolments",
+                v1::NoticeKind::Locked => "locked",
                 v1::NoticeKind::Unspecified => "unknown",
             },
             "node": notice.node.as_ref().map(|known| node(Some(known))),
@@ -54,6 +56,15 @@ pub(super) fn event(event: &Event) -> Value {
             "count": notice.count,
             "at": time(notice.at_ms),
         }),
+        Event::EnrolmentOpened(_)
+        | Event::EnrolmentChanged(_)
+        | Event::EnrolmentClosed(_)
+        | Event::Granted(_)
+        | Event::Proposed(_)
+        | Event::Revoked(_)
+        | Event::Locked(_)
+        | Event::Unlocked(_)
+        | Event::NodeChanged(_) => json!({ "event": "unknown" }),
     }
 }
 
@@ -129,6 +140,7 @@ fn closed(closed: &v1::Closed) -> Value {
             v1::Outcome::Denied => "denied",
             v1::Outcome::Blocked => "blocked",
             v1::Outcome::Expired => "expired",
+            v1::Outcome::Locked => "locked",
             v1::Outcome::Unspecified => "unknown",
         },
         "by": (!closed.by.is_empty()).then_some(&closed.by),

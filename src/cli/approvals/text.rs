@@ -120,12 +120,24 @@ pub(super) fn event(event: &Event, now: i64) -> String {
                     format!("{calls} for {} from an address that is not listed for it", name(notice.node.as_ref()))
                 }
                 v1::NoticeKind::TooManyAsks => format!("{calls} refused: too many asks are open"),
-                v1::NoticeKind::Strangers | v1::NoticeKind::Unspecified => {
+                v1::NoticeKind::Strangers
+                | v1::NoticeKind::TooManyEnrolments
+                | v1::NoticeKind::Locked
+                | v1::NoticeKind::Unspecified => {
                     format!("{calls} from somewhere that may not ask, or too often")
                 }
             };
             format!("    ! {what} · {}", printable(&notice.address))
         }
+        Event::EnrolmentOpened(_)
+        | Event::EnrolmentChanged(_)
+        | Event::EnrolmentClosed(_)
+        | Event::Granted(_)
+        | Event::Proposed(_)
+        | Event::Revoked(_)
+        | Event::Locked(_)
+        | Event::Unlocked(_)
+        | Event::NodeChanged(_) => return String::new(),
     };
     format!("{} {line}\n", time(now))
 }
@@ -164,6 +176,7 @@ fn closed(closed: &v1::Closed) -> String {
         v1::Outcome::Denied => format!("denied{by} for {lasts}"),
         v1::Outcome::Blocked => format!("blocked{by} for {lasts}"),
         v1::Outcome::Expired => "closed: the node stopped asking".to_owned(),
+        v1::Outcome::Locked => "closed: everything was locked".to_owned(),
         v1::Outcome::Unspecified => "closed".to_owned(),
     };
     format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))

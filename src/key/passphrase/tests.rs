@@ -55,6 +55,7 @@ fn node(claim: &str, formerly: &[&str]) -> Node {
         addresses: vec![],
         formerly: formerly.iter().map(|claim| uuid(claim)).collect(),
         bind_address: false,
+        listed_by: crate::peer::ListedBy::Configuration,
     }
 }
 

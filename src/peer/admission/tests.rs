@@ -14,6 +14,7 @@ fn node(uuid: &str, addresses: &[&str]) -> Node {
         addresses: addresses.iter().map(|network| network.parse().expect("a network")).collect(),
         formerly: vec![],
         bind_address: false,
+        listed_by: crate::peer::ListedBy::Configuration,
     }
 }
 

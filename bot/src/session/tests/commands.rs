@@ -50,7 +50,7 @@ fn a_chat_hears_of_its_own_clusters_alone() {
     let ours = v1::Node { cluster: "lab".to_owned(), name: "lab-7".to_owned(), uuid: "uuid-7".to_owned() };
     let grant = v1::Grant { node: Some(ours), seconds_left: 300, uses_left: 3, ..v1::Grant::default() };
     let snapshot = v1::Snapshot { grants: vec![other, grant], ..World::snapshot(&[]) };
-    world.reply(ticket, Ok(Reply::Look(snapshot)));
+    world.reply(ticket, Ok(Reply::Look(Box::new(snapshot))));
     world.wait(seconds(60));
     assert_eq!(world.count(GROUP), 4);
     assert!(world.shown(GROUP, 4).message.html.contains("lab-7"), "{:?}", world.shown(GROUP, 4));

@@ -49,6 +49,7 @@ fn releases_are_added_to_the_prompt_also_when_they_come_first() {
     let mut world = alone();
     world.open(1);
     let release = v1::Release {
+        ahead_uses_left: None,
         ask_id: vec![1; 16],
         operation: v1::Operation::Unseal.into(),
         node: Some(node(1)),

@@ -93,6 +93,7 @@ impl Bench {
             addresses: vec![ADDRESS.parse::<IpAddr>().expect("an address").into()],
             formerly: vec![],
             bind_address: false,
+            listed_by: crate::peer::ListedBy::Configuration,
         };
         let nodes = (0..40).map(|number| node(&format!("w-{number}"))).chain([node("cp-1")]);
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
