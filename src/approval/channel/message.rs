@@ -173,8 +173,9 @@ pub fn nodes<'a>(
         }
     };
     let fits = |status: &v1::NodeStatus| {
-        // With its tag, and its length, which takes three bytes when many addresses are listed.
-        len += 4 + status.encoded_len();
+        // With its tag, and its length.
+        let status_len = status.encoded_len();
+        len += 1 + prost::length_delimiter_len(status_len) + status_len;
         len <= MAX_NODES_LEN
     };
     listed.map(status).take_while(fits).collect()
