@@ -1,4 +1,5 @@
-//! Durable approval state: denials, blocks and last approvals, in one file that is written whole.
+//! Durable approval state: the lock, denials, blocks, what was approved ahead, nodes that people listed, in one file that is
+//! written whole.
 //!
 //! docs/spec/state.md is the specification; [`key_record`] is beside it and has one of its own. All calls block; a [`Store`] is used by one task at a time.
 
@@ -6,6 +7,7 @@ mod directory;
 mod format;
 pub mod key_record;
 mod v1;
+mod v2;
 
 use std::fmt;
 use std::io;
@@ -17,8 +19,9 @@ use crate::peer::standing::Standing;
 use directory::{Directory, Found, Names};
 
 pub use directory::GROWTH;
-pub use format::{MAX_LEN, Unreadable, read};
-pub use v1::{MAX_APPROVALS, MAX_REFUSALS, Unwritable};
+pub use format::{MAX_LEN, Unreadable, Unwritable, read};
+pub use v1::{MAX_APPROVALS, MAX_REFUSALS};
+pub use v2::MAX_ALLOWED_LEN;
 
 const NAMES: Names = Names { file: "state", new: "state.new", lock: "lock" };
 
@@ -115,7 +118,9 @@ impl Error {
                     "install the newer nightlatch again, or restore an older backup of the state"
                 }
             },
-            Self::Unwritable(_) => "lift denials and blocks that are not needed any more",
+            Self::Unwritable(_) => {
+                "lift denials and blocks, revoke approvals ahead and forget listed nodes that are not needed any more"
+            }
         }
     }
 }
