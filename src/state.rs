@@ -35,6 +35,15 @@ impl Generation {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// Whether a newer state than this one was saved, as far as the audit log tells: the generation of its last `state-saved`.
+    #[must_use]
+    pub const fn is_before(self, recorded: Option<u64>) -> bool {
+        match recorded {
+            Some(recorded) => self.0 < recorded,
+            None => false,
+        }
+    }
 }
 
 impl fmt::Display for Generation {
@@ -199,6 +208,15 @@ impl Store {
         let length = self.write(standing)?;
         self.directory.reserve(length);
         Ok(self.generation())
+    }
+
+    /// Saves `standing` as a generation that is also higher than `other`, of which something else tells.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save).
+    pub fn save_above(&mut self, other: u64, standing: &Standing) -> Result<Generation, Error> {
+        self.generation = self.generation.max(other);
+        self.save(standing)
     }
 
     /// Saves `standing`, and returns how many bytes that took.

@@ -29,12 +29,13 @@ use super::status::Watch;
 use crate::approval::channel::{Channel, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
-use crate::audit::record::{Detail, Name, Started, Stopped};
+use crate::audit::record::{Detail, Entry, Name, Started, StateSaved, Stopped};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::listen;
 use crate::peer::admission::Admission;
 use crate::pipeline::Pipeline;
+use crate::state::Generation;
 use crate::wire::talos::Talos;
 
 /// Everything but the sockets.
@@ -48,6 +49,8 @@ pub struct Server {
     pub(super) config: Config,
     /// What nodes are shown; none without TLS.
     pub(super) certificate: Option<Arc<Certificate>>,
+    /// The generation that the state has, when the audit log does not tell of it yet.
+    pub(super) unrecorded: Option<Generation>,
 }
 
 /// What is around a running server: who tells it what to do, and who is told how it is.
@@ -144,9 +147,10 @@ impl Server {
         let Surroundings { mut orders, origin, manager, asleep } = around;
         asleep.remove();
         let installation = Name::new(&self.config.installation.to_string());
-        self.log
-            .write(&[Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation }.into()])
-            .await?;
+        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
+        let unrecorded = self.unrecorded.map(|generation| StateSaved { generation: generation.get() }.into());
+        let entries: Vec<Entry> = std::iter::once(started.into()).chain(unrecorded).collect();
+        self.log.write(&entries).await?;
         let watch = Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager));
         let watch = Arc::new(watch.with_certificate(self.certificate.clone(), Arc::clone(&self.clock)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());

@@ -165,6 +165,15 @@ pub const MAX_ENTRY_FORMERLY: usize = 64;
 /// Most last approvals that are remembered; the oldest is forgotten first. It is only shown to people.
 pub const MAX_APPROVALS: usize = 4096;
 
+impl Standing {
+    /// What is left of a state when a newer one was there: nobody knows what was denied, blocked, locked or used up since, so
+    /// everything is locked, and nothing is approved ahead.
+    #[must_use]
+    pub fn of_an_older_state(self, now: WallTime) -> Self {
+        Self { lock: Some(Lock { by: LockedBy::OlderState, at: now }), grants: vec![], ..self }
+    }
+}
+
 impl Refusal {
     /// Whether it binds calls of `node` from `origin`.
     #[must_use]

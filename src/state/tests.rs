@@ -500,6 +500,27 @@ fn failed_save_uses_up_its_generation() {
 }
 
 #[test]
+fn a_generation_above_what_is_known_elsewhere_can_be_asked_for() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    assert_eq!(store.save_above(0, &standing()).expect("the disk works"), Generation(2));
+    assert_eq!(store.save_above(17, &standing()).expect("the disk works"), Generation(18));
+    assert!(matches!(store.save_above(u64::MAX, &standing()), Err(Error::Unwritable(Unwritable::TooManySaves))));
+    drop(store);
+    let (store, _) = Store::open(&path, HOME).expect("it is whole");
+    assert_eq!(store.generation(), Generation(18));
+}
+
+#[test]
+fn a_state_is_older_when_the_log_tells_of_a_newer_one() {
+    for (generation, recorded, older) in
+        [(5, None, false), (5, Some(4), false), (5, Some(5), false), (5, Some(6), true), (1, Some(u64::MAX), true)]
+    {
+        assert_eq!(Generation(generation).is_before(recorded), older, "{generation} {recorded:?}");
+    }
+}
+
+#[test]
 fn every_error_says_what_to_do() {
     let unreadable = |source| Error::Unreadable { path: "p".into(), source };
     for error in [
