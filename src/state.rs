@@ -106,7 +106,7 @@ impl Error {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Absent(_) => {
-                "restore a backup of the state; if there is none: nightlatch init --state-only CONFIGURATION"
+                "put a backup back with nightlatch state import; if there is none: nightlatch init --state-only CONFIGURATION"
             }
             Self::Exists(_) => "nothing was changed; move it aside to begin a new installation",
             Self::Exposed { .. } => "chmod it to 0700",
@@ -117,8 +117,8 @@ impl Error {
             Self::NotAFile(_) => "remove what is there, or restore a backup of the state",
             Self::Unreadable { source, .. } => match source {
                 Unreadable::Damaged(_) => {
-                    "restore a backup of the state; if there is none, move the file `state` away and make an empty one, which \
-                     forgets denials and blocks: nightlatch init --state-only CONFIGURATION"
+                    "put a backup back with nightlatch state import; if there is none, move the file `state` away and make an empty one, which \
+                     forgets the lock, denials and blocks: nightlatch init --state-only CONFIGURATION"
                 }
                 Unreadable::Foreign { .. } => {
                     "correct the installation id in the configuration, or restore the backup of this installation"
@@ -134,19 +134,38 @@ impl Error {
     }
 }
 
-/// The generation of the state of `installation` in `directory`, which is read without a lock while a server may be using it.
-/// It is replaced as a whole, so that what is read is one state, though there may be a newer one by now.
+/// The generation of the state of `installation` in `directory`, as [`copy`] finds it.
 ///
 /// # Errors
 /// [`Error`], but never [`Error::InUse`].
 pub fn look(directory: &Path, installation: Uuid) -> Result<Generation, Error> {
+    copy(directory, installation).map(|(generation, _)| generation)
+}
+
+/// The state of `installation` in `directory` and its generation, read without a lock while a server may be using it. It is
+/// replaced as a whole, so that what is read is one state, though there may be a newer one by now.
+///
+/// # Errors
+/// [`Error`], but never [`Error::InUse`]. What cannot be read as a state is not copied.
+pub fn copy(directory: &Path, installation: Uuid) -> Result<(Generation, Vec<u8>), Error> {
     match Directory::read_unlocked(directory, &NAMES, MAX_LEN)? {
         Found::Nothing => Err(Error::Absent(directory.into())),
         Found::Bytes(bytes) => match read(&bytes, installation) {
-            Ok((generation, _)) => Ok(generation),
+            Ok((generation, _)) => Ok((generation, bytes)),
             Err(source) => Err(Error::Unreadable { path: directory.into(), source }),
         },
     }
+}
+
+/// What stands where a state is to be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    /// No state.
+    Nothing,
+    /// Something that nothing can be read from.
+    Damaged,
+    /// A state.
+    State(Generation),
 }
 
 /// The state of one installation, locked for this process.
@@ -191,6 +210,26 @@ impl Store {
             read(&bytes, installation).map_err(|source| Error::Unreadable { path: path(), source })?;
         directory.reserve(bytes.len());
         Ok((Self { directory, installation, generation: generation.0 }, standing))
+    }
+
+    /// Locks `directory`, which is made when there is none, to put another state of `installation` there.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when what is there is another installation's, or a newer version's: whoever knows more than this
+    /// program has to look at it first.
+    pub fn open_to_replace(directory: &Path, installation: Uuid) -> Result<(Self, There), Error> {
+        Directory::make(directory)?;
+        let directory = Directory::lock(directory, &NAMES)?;
+        let there = match directory.read(MAX_LEN)? {
+            Found::Nothing => There::Nothing,
+            Found::Bytes(bytes) => match read(&bytes, installation) {
+                Ok((generation, _)) => There::State(generation),
+                Err(Unreadable::Damaged(_)) => There::Damaged,
+                Err(source) => return Err(Error::Unreadable { path: directory.path().into(), source }),
+            },
+        };
+        let generation = if let There::State(generation) = there { generation.0 } else { 0 };
+        Ok((Self { directory, installation, generation }, there))
     }
 
     /// The generation that was read or saved last, or that a failed save tried.

@@ -170,7 +170,13 @@ impl Standing {
     /// everything is locked, and nothing is approved ahead.
     #[must_use]
     pub fn of_an_older_state(self, now: WallTime) -> Self {
-        Self { lock: Some(Lock { by: LockedBy::OlderState, at: now }), grants: vec![], ..self }
+        Self { lock: Some(Lock { by: LockedBy::OlderState, at: now }), ..self.without_grants() }
+    }
+
+    /// The same with nothing approved ahead.
+    #[must_use]
+    pub fn without_grants(self) -> Self {
+        Self { grants: vec![], ..self }
     }
 }
 

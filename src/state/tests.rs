@@ -15,13 +15,16 @@ use crate::peer::standing::{GrantAhead, KeptVote, LastApproval, Lock, LockedBy, 
 use crate::peer::{ListedBy, Node, Origin};
 use crate::request::NodeUuid;
 
+mod crashes;
+mod images;
 mod properties;
 mod versions;
 
-/// Where the next save fails, and which steps were taken.
+/// Where the next save fails or the process is killed, and which steps were taken.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) fail_before: Cell<Option<Step>>,
+    pub(super) kill_before: Cell<Option<Step>>,
     taken: RefCell<Vec<Step>>,
 }
 
@@ -29,6 +32,9 @@ impl Faults {
     pub(super) fn before(&self, step: Step) -> io::Result<()> {
         if self.fail_before.get() == Some(step) {
             return Err(io::Error::other("a fault that the test put there"));
+        }
+        if self.kill_before.get() == Some(step) {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
         }
         self.taken.borrow_mut().push(step);
         Ok(())

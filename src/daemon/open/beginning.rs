@@ -20,8 +20,7 @@ pub(super) fn begin(
     let generation = store.generation();
     let standing = standing_to_begin_with(found, generation, recorded, now);
     if generation.is_before(recorded) {
-        let hint =
-            "look through what it may have forgotten (docs/runbook.md, \"An older state\"), then unlock on this host";
+        let hint = "look through what it may have forgotten (docs/operations.md, \"Backup of the state\"), then unlock on this host";
         tracing::error!(%generation, recorded, hint, "older state: locked");
         // The lock and the generation that hides how old this state is reach the disk in one: whatever a crash leaves is
         // either still seen to be older, or locked.
