@@ -62,7 +62,8 @@ const WHO: &str = "on this channel telegram_id must say who answers";
 const NO_SUCH_NODE: &str = "no node has this name or UUID";
 const RECONFIGURED: &str = "the configuration has just changed; look again, and answer again";
 const STOPPING: &str = "nightlatch is stopping; answer again when it is back";
-const NOT_RECORDED: &str = "the answer could not be recorded; nothing was approved";
+const NOT_RECORDED: &str = "this could not be recorded, so nothing was done";
+const NOT_SAVED: &str = "it is in force, but could not be saved: a restart would forget it";
 const TOO_MANY_CHANNELS: &str = "too many channels are attached";
 const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
 const NO_ROOM: &str = "there is no room for more nodes or approvals ahead; end or forget some first";
@@ -197,6 +198,10 @@ impl Channel {
         self.gate.act(known, act).await.map_err(|why| match why {
             NotActed::Reconfigured => Status::unavailable(RECONFIGURED),
             NotActed::Stopping => Status::unavailable(STOPPING),
+            NotActed::Unsaved(unrecorded) => {
+                tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act in force, but unrecorded");
+                Status::unavailable(NOT_SAVED)
+            }
             NotActed::Unrecorded(unrecorded) => {
                 tracing::error!(error = %chain(&unrecorded), channel = %self.name, "act unrecorded");
                 Status::unavailable(NOT_RECORDED)

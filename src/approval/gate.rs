@@ -145,9 +145,12 @@ pub enum NotActed {
     /// The server stops.
     #[error("the server is stopping")]
     Stopping,
-    /// It could not be written down. A yes then has no effect. A no has it all the same, though a restart may forget it.
+    /// It could not be written down, and so has no effect.
     #[error("it could not be recorded")]
     Unrecorded(#[source] Unrecorded),
+    /// It is a no, which has its effect although it could not be written down: a restart may forget it.
+    #[error("it is in force, but could not be recorded")]
+    Unsaved(#[source] Unrecorded),
 }
 
 /// Where decisions are written down before they take effect: the audit log and the state.

@@ -96,6 +96,8 @@ pub enum Entry {
     Locked(Locked),
     /// The list of nodes that people keep has changed.
     NodeListChanged(NodeListChanged),
+    /// Somebody wants to change the list of nodes that people keep, and more votes are needed.
+    NodeListProposed(NodeListProposed),
     /// A denial or a block was lifted.
     RefusalLifted(RefusalLifted),
     /// A denial or a block was set.
@@ -363,6 +365,28 @@ entries! {
         /// Identifiers whose blobs it may open as well.
         formerly: Names,
         /// The approver whose vote decided.
+        by: Name,
+        /// The channel through which that vote came.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
+        /// The numeric Telegram id, as the channel told it.
+        telegram_id: Option<i64>,
+    }
+
+    /// Somebody wants to change the list of nodes that people keep, and more votes are needed.
+    NodeListProposed {
+        /// How.
+        change: ListChange,
+        /// The node as it would be; when it would be forgotten, as it is.
+        node: Node,
+        /// Its cluster.
+        cluster: Option<Name>,
+        /// From where it calls.
+        addresses: Names,
+        /// Identifiers whose blobs it may open as well.
+        formerly: Names,
+        /// The approver whose vote came last.
         by: Name,
         /// The channel through which that vote came.
         channel: Name,

@@ -106,11 +106,13 @@ impl Metrics {
     }
 
     fn tell_what_is(&self, status: &Status, text: &mut Text) {
-        let Status { nodes, under_way: UnderWay { asks, grants, held }, not_reloaded, .. } = status;
+        let Status { locked, nodes, under_way: UnderWay { asks, grants, held }, not_reloaded, .. } = status;
         text.family("nightlatch_build", Kind::Info, "The program.");
         text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         let help = "When the process started, in Unix time.";
         text.single("nightlatch_start_time_seconds", Kind::Gauge, help, seconds(self.started));
+        let help = "1 when everything is refused, until somebody unlocks.";
+        text.single("nightlatch_locked", Kind::Gauge, help, u8::from(*locked));
         text.single("nightlatch_nodes", Kind::Gauge, "Nodes that are listed.", nodes);
         text.single("nightlatch_asks_open", Kind::Gauge, "Questions that wait for a person.", asks);
         text.single("nightlatch_approvals_valid", Kind::Gauge, "Approvals that are valid.", grants);

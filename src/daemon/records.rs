@@ -13,7 +13,8 @@ use crate::approval::gate::{Records, Unrecorded};
 use crate::audit::log::Log;
 use crate::audit::record::{
     self, AskClosed, AskOpened, AskOutcome, EnrolmentClosed, EnrolmentOpened, Entry, GrantProposed, GrantRevoked,
-    GrantSet, ListChange, LockReason, Locked, Name, NodeListChanged, RefusalLifted, RefusalSet, StateSaved, Unlocked,
+    GrantSet, ListChange, LockReason, Locked, Name, NodeListChanged, NodeListProposed, RefusalLifted, RefusalSet,
+    StateSaved, Unlocked,
 };
 use crate::peer::standing::{Lock, LockedBy, NodeEntry, Standing};
 use crate::state::Store;
@@ -118,6 +119,7 @@ fn entries(event: &Event) -> Vec<Entry> {
         | Event::Revoked { .. }
         | Event::Locked { .. }
         | Event::Unlocked { .. }
+        | Event::ChangeProposed { .. }
         | Event::NodeChanged { .. } => return beyond_one_ask(event),
         Event::Changed(_) | Event::Notice(_) | Event::Released(_) => return vec![],
     }]
@@ -155,12 +157,20 @@ fn beyond_one_ask(event: &Event) -> Vec<Entry> {
         Event::Unlocked { by } => {
             Unlocked { by: Name::new(&by.vote.approver), channel: Name::new(&by.vote.channel), uid: by.uid }.into()
         }
+        Event::ChangeProposed { node, change, by } => NodeListProposed {
+            change: list_change(*change),
+            node: (&**node).into(),
+            cluster: node.cluster.as_deref().map(Name::new),
+            addresses: node.addresses.iter().map(ToString::to_string).collect(),
+            formerly: node.formerly.iter().map(ToString::to_string).collect(),
+            by: Name::new(&by.vote.approver),
+            channel: Name::new(&by.vote.channel),
+            uid: by.uid,
+            telegram_id: by.telegram_id,
+        }
+        .into(),
         Event::NodeChanged { entry: NodeEntry { node, .. }, change, by } => NodeListChanged {
-            change: match change {
-                NodeChange::Listed => ListChange::Listed,
-                NodeChange::Changed => ListChange::Changed,
-                NodeChange::Forgotten => ListChange::Forgotten,
-            },
+            change: list_change(*change),
             node: node.into(),
             cluster: node.cluster.as_deref().map(Name::new),
             addresses: node.addresses.iter().map(ToString::to_string).collect(),
@@ -196,6 +206,14 @@ fn voted(ask: &Ask, by: &Voter, verdict: Verdict, decided: bool) -> Entry {
         },
     }
     .into()
+}
+
+const fn list_change(change: NodeChange) -> ListChange {
+    match change {
+        NodeChange::Listed => ListChange::Listed,
+        NodeChange::Changed => ListChange::Changed,
+        NodeChange::Forgotten => ListChange::Forgotten,
+    }
 }
 
 fn grant_revoked(grant: &LiveGrant, by: &Voter) -> Entry {

@@ -168,6 +168,7 @@ const LONG: &[(&str, &str)] = &[
     ("audit/log/tests.rs", "one test for each way in which writing fails"),
     ("audit/record.rs", "every record there is, in the order of the specification"),
     ("audit/record/tests.rs: every_entry", "one value of every record"),
+    ("audit/record/tests.rs: beyond_one_ask", "one value of every record"),
     ("cli/check.rs: summary", "one line for each setting, in the order of the page"),
     ("cli/doctor/judge/tests.rs", "one test for each thing that can be wrong on a host"),
     ("cli/doctor/judge/tests.rs: healthy", "one host on which everything is as it should be"),

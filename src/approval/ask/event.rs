@@ -128,6 +128,15 @@ pub enum Event {
         /// Who ended it.
         by: Voter,
     },
+    /// Somebody wants to change the list of nodes that people keep, and more votes are needed.
+    ChangeProposed {
+        /// The node as it would be; when it would be forgotten, as it is.
+        node: ListedNode,
+        /// What would become of it.
+        change: NodeChange,
+        /// Whose vote came last.
+        by: Voter,
+    },
     /// The list of nodes that people keep has changed.
     NodeChanged {
         /// The entry as it is now; when it was forgotten, as it was.

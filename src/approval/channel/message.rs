@@ -59,7 +59,7 @@ pub fn event(event: &Event) -> Option<v1::Event> {
             by: by.vote.approver.to_string(),
         }),
         // What it leads to is told: a change, an outcome.
-        Event::Voted { .. } => return None,
+        Event::Voted { .. } | Event::ChangeProposed { .. } => return None,
     };
     Some(v1::Event { event: Some(event) })
 }

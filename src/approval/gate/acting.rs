@@ -77,7 +77,7 @@ impl Gate {
             // Nothing more leaves under what has just ended once the person is answered.
             drop(self.passing.write().await);
         }
-        recorded.map(|()| answer).map_err(NotActed::Unrecorded)
+        recorded.map(|()| answer).map_err(NotActed::Unsaved)
     }
 
     /// At the time of the rehearsal, so that what happens is what was written down. Told before a held call wakes: a channel

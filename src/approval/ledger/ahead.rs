@@ -251,12 +251,13 @@ impl Ledger {
         };
         let (ended, kept): (Vec<Grant>, Vec<Grant>) = std::mem::take(&mut self.grants).into_iter().partition(is_meant);
         self.grants = kept;
+        let waiting = self.pending.len();
         let ended: Vec<LiveGrant> = ended.iter().map(|grant| grant.shown(now)).collect();
         if let WhichGrants::Nodes(nodes) = which {
             let is_kept = |pending: &Pending| !matches!(&pending.what, PendingWhat::Grant { node, .. } if nodes.contains(&node.uuid));
             self.pending.retain(is_kept);
         }
-        if !ended.is_empty() {
+        if !ended.is_empty() || self.pending.len() < waiting {
             events.push(Event::Revoked { ended: ended.clone(), by: by.clone() });
         }
         Answer::Revoked(ended)

@@ -46,6 +46,15 @@ impl Change {
             Self::Add(node) | Self::Replace { after: node, .. } | Self::Forget(node) => node,
         }
     }
+
+    /// What it does to the list.
+    const fn kind(&self) -> NodeChange {
+        match self {
+            Self::Add(_) => NodeChange::Listed,
+            Self::Replace { .. } => NodeChange::Changed,
+            Self::Forget(_) => NodeChange::Forgotten,
+        }
+    }
 }
 
 /// What became of it.
@@ -195,19 +204,16 @@ impl Ledger {
         if pending.is_met() {
             let entry = self.apply(now, change, &by.vote);
             self.forget_pending(change.node());
-            let what = match change {
-                Change::Add(_) => NodeChange::Listed,
-                Change::Replace { .. } => NodeChange::Changed,
-                Change::Forget(_) => NodeChange::Forgotten,
-            };
-            events.push(Event::NodeChanged { entry: entry.clone(), change: what, by: by.clone() });
+            events.push(Event::NodeChanged { entry: entry.clone(), change: change.kind(), by: by.clone() });
             return Answer::NodeChanged(ChangeAnswer::Changed(entry));
         }
         let missing = requirement.missing(&pending.votes.iter().map(KeptVote::vote).collect::<Vec<_>>());
-        Answer::NodeChanged(match is_new {
-            true => ChangeAnswer::Counted(missing),
-            false => ChangeAnswer::Repeated(missing),
-        })
+        if !is_new {
+            return Answer::NodeChanged(ChangeAnswer::Repeated(missing));
+        }
+        let node = ListedNode::new(change.node().clone());
+        events.push(Event::ChangeProposed { node, change: change.kind(), by: by.clone() });
+        Answer::NodeChanged(ChangeAnswer::Counted(missing))
     }
 
     fn is_possible(&self, change: &Change) -> bool {

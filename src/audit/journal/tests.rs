@@ -87,7 +87,10 @@ fn refusals_and_damage_are_warnings() {
         .filter(|event| event.level == Level::WARN)
         .map(|event| event.message)
         .collect();
-    assert_eq!(warnings, ["release failed", "calls refused", "refusal set", "refusals dropped", "log repaired"]);
+    assert_eq!(
+        warnings,
+        ["release failed", "calls refused", "refusal set", "refusals dropped", "log repaired", "everything locked"]
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
             address,
             ask: Some(ask.clone()),
             rule: RuleAction::Granted,
-            approvers,
+            approvers: approvers.clone(),
             blob: Some(name.clone()),
             reason: detail.clone(),
         }
@@ -82,12 +82,12 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
             by: name.clone(),
             channel: name.clone(),
             until,
-            ask: Some(ask),
+            ask: Some(ask.clone()),
         }
         .into(),
         RefusalLifted {
             kind: RefusalKind::Block,
-            node,
+            node: node.clone(),
             origin: Some(Origin::Listed),
             by: name.clone(),
             channel: name.clone(),
@@ -96,6 +96,73 @@ pub(in crate::audit) fn every_entry(text: &str) -> Vec<Entry> {
         StateSaved { generation: u64::MAX }.into(),
         Dropped { count: u64::MAX, from: time, to: time }.into(),
         Repaired { cut_bytes: u64::MAX, cut_text: detail, damaged_lines: u64::MAX }.into(),
+    ]
+    .into_iter()
+    .chain(beyond_one_ask(&name, &node, &ask, &approvers))
+    .collect()
+}
+
+fn beyond_one_ask(name: &Name, node: &Node, ask: &Ask, names: &Names) -> Vec<Entry> {
+    let address: IpAddr = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse().expect("an address");
+    let origin = Origin::OtherAddress { network: "2001:db8:ffff:ffff::/64".parse().expect("a network") };
+    let until = WallTime::from_unix_millis(i64::MAX);
+    let (name, node, ask, names) = (|| name.clone(), || node.clone(), || ask.clone(), || names.clone());
+    let (uid, telegram_id) = (u32::MAX, Some(i64::MIN));
+    let (change, addresses, formerly) = (ListChange::Forgotten, names(), names());
+    let changed = NodeListChanged {
+        change,
+        node: node(),
+        cluster: Some(name()),
+        addresses,
+        formerly,
+        by: name(),
+        channel: name(),
+        uid,
+        telegram_id,
+    };
+    let NodeListChanged { change, node: proposed, cluster, addresses, formerly, by, channel, .. } = changed.clone();
+    let for_seconds = u32::MAX;
+    vec![
+        EnrolmentOpened { ask: ask(), operation: Operation::Unseal, node: node(), address, tls: false }.into(),
+        EnrolmentClosed {
+            ask: ask(),
+            node: node(),
+            address,
+            outcome: AskOutcome::Approved,
+            by: Some(name()),
+            channel: Some(name()),
+            attempts: u64::MAX,
+        }
+        .into(),
+        changed.into(),
+        NodeListProposed { change, node: proposed, cluster, addresses, formerly, by, channel, uid, telegram_id }.into(),
+        GrantProposed {
+            node: node(),
+            origin,
+            for_seconds,
+            uses: u32::MAX,
+            approver: name(),
+            channel: name(),
+            uid,
+            telegram_id,
+        }
+        .into(),
+        GrantSet {
+            grant: ask(),
+            node: node(),
+            origin,
+            approvers: names(),
+            until,
+            uses: u32::MAX,
+            by: name(),
+            channel: name(),
+            uid,
+            telegram_id,
+        }
+        .into(),
+        GrantRevoked { grant: ask(), node: node(), by: name(), channel: name() }.into(),
+        Locked { reason: LockReason::OlderState, by: Some(name()), channel: Some(name()) }.into(),
+        Unlocked { by: name(), channel: name(), uid }.into(),
     ]
 }
 
@@ -229,7 +296,9 @@ proptest! {
 /// `entry` with its times as they are told.
 fn told(mut entry: Entry) -> Entry {
     match &mut entry {
-        Entry::AskClosed(AskClosed { until: Some(until), .. }) | Entry::RefusalSet(RefusalSet { until, .. }) => {
+        Entry::AskClosed(AskClosed { until: Some(until), .. })
+        | Entry::RefusalSet(RefusalSet { until, .. })
+        | Entry::GrantSet(GrantSet { until, .. }) => {
             *until = time::shown(*until);
         }
         Entry::Refused(Refused { from, to, .. }) | Entry::Dropped(Dropped { from, to, .. }) => {
