@@ -3,6 +3,7 @@
 //! A subcommand's file holds `Args`, its options, and `run`, which does it or says why not and what to do.
 
 pub mod approvals;
+mod channel;
 pub mod check;
 pub mod completions;
 pub mod credentials;
