@@ -1,7 +1,9 @@
 //! `nightlatch approvals`: the channel of people who sit at the host.
 
+mod cluster;
 mod json;
 mod text;
+mod vote;
 mod watch;
 
 use std::time::Duration;
@@ -9,9 +11,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use nightlatch_approval_api::v1;
 
-use super::channel::text::{name, printable, refusal as refused};
-use super::channel::{Options, Session, whole_seconds};
-use super::{Failure, exit};
+pub(super) use self::json::snapshot as snapshot_as_json;
+use super::Failure;
+use super::channel::{Options, Session};
 
 /// See what nodes ask for, and answer
 #[derive(Debug, Parser)]
@@ -24,27 +26,41 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what is open, and who is denied or blocked (this is what happens without a command)
+    /// List what is open, approved, denied or blocked (this is what happens without a command)
     List,
     /// Follow what happens until interrupted
     Watch,
     /// Say yes: the node gets what it asks for, and the keys of its other volumes, for a few minutes
+    ///
+    /// A machine that is not listed and wants to be added is listed with its address by it.
+    ///
+    /// With --cluster it covers exactly the list that you see: nothing that asks later, nothing with a warning (which is
+    /// shown apart, to be answered by its code), and no machine that is not listed.
+    ///
+    /// Ends with 0 when all is approved, with 10 when others have to approve it too or something is left to be answered
+    /// by its code, and with 11 when something is not approved, because it was denied or is not open any more.
     Approve(Answer),
     /// Say no, and do not ask about this node from there again for a while (as configured: an hour)
     Deny(Answer),
     /// Say no for longer (as configured: a day), to an ask or to a whole node, and end what was approved for it
     Block(Block),
     /// End the denials and blocks of a node
-    Unblock {
-        /// The node's name or UUID
-        node: String,
-    },
+    Unblock(Unblock),
 }
 
+/// One ask or all of a cluster.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
 struct Answer {
     /// The code of the ask, which the node's console shows too
-    code: String,
+    #[arg(group = "which")]
+    code: Option<String>,
+    /// Answer all that is open in this cluster, once you have seen the list
+    #[arg(long, group = "which")]
+    cluster: Option<String>,
+    /// Answer the list without being asked whether it is the right one
+    #[arg(long, conflicts_with = "code")]
+    yes: bool,
     /// How long it shall last, such as 30m, instead of as configured; an approval at most as the configuration allows
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     lasts: Option<Duration>,
@@ -52,11 +68,40 @@ struct Answer {
 
 #[derive(Debug, clap::Args)]
 struct Block {
-    /// The code of an ask, or a node's name or UUID
+    /// A node's name or UUID, or the code of an ask
+    #[arg(value_name = "NODE|CODE")]
     target: String,
     /// How long it shall last, such as 7days, instead of as configured
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     lasts: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Unblock {
+    /// The node's name or UUID
+    node: String,
+}
+
+/// Refuse a node for longer (as configured: a day), and end what was approved for it
+///
+/// The same as nightlatch approvals block.
+#[derive(Debug, Parser)]
+pub struct BlockArgs {
+    #[command(flatten)]
+    block: Block,
+    #[command(flatten)]
+    channel: Options,
+}
+
+/// End the denials and blocks of a node
+///
+/// The same as nightlatch approvals unblock. What they ended does not come back.
+#[derive(Debug, Parser)]
+pub struct UnblockArgs {
+    #[command(flatten)]
+    unblock: Unblock,
+    #[command(flatten)]
+    channel: Options,
 }
 
 /// Does what the command says.
@@ -64,82 +109,44 @@ struct Block {
 /// # Errors
 /// When the server cannot be reached, or does not do it.
 pub fn run(args: Args) -> Result<(), Failure> {
+    let channel = args.channel;
     match args.command.unwrap_or(Command::List) {
-        Command::List => args.channel.speak(list),
-        Command::Watch => args.channel.stay(watch::run),
-        Command::Approve(answer) => {
-            args.channel.speak(async |session| vote(session, &answer.code, v1::Verdict::Approve, answer.lasts).await)
+        Command::List => channel.speak(list),
+        Command::Watch => channel.stay(watch::run),
+        Command::Approve(answer) => give(v1::Verdict::Approve, answer, channel),
+        Command::Deny(answer) => give(v1::Verdict::Deny, answer, channel),
+        Command::Block(block) => run_block(BlockArgs { block, channel }),
+        Command::Unblock(unblock) => run_unblock(UnblockArgs { unblock, channel }),
+    }
+}
+
+/// Refuses a node.
+///
+/// # Errors
+/// When the server cannot be reached, or does not do it.
+pub fn run_block(args: BlockArgs) -> Result<(), Failure> {
+    args.channel.speak(async |session| vote::block(session, &args.block.target, args.block.lasts).await)
+}
+
+/// Ends what refuses a node.
+///
+/// # Errors
+/// When the server cannot be reached, or does not do it.
+pub fn run_unblock(args: UnblockArgs) -> Result<(), Failure> {
+    args.channel.speak(async |session| vote::unblock(session, args.unblock.node).await)
+}
+
+fn give(verdict: v1::Verdict, answer: Answer, channel: Options) -> Result<(), Failure> {
+    match (answer.code, answer.cluster) {
+        (None, Some(cluster)) => {
+            channel.stay(async |session| cluster::answer(session, &cluster, verdict, answer.lasts, answer.yes).await)
         }
-        Command::Deny(answer) => {
-            args.channel.speak(async |session| vote(session, &answer.code, v1::Verdict::Deny, answer.lasts).await)
-        }
-        Command::Block(refused) => args.channel.speak(async |session| block(session, &refused).await),
-        Command::Unblock { node } => args.channel.speak(async |session| unblock(session, node).await),
+        (code, _) => channel
+            .speak(async |session| vote::by_code(session, &code.unwrap_or_default(), verdict, answer.lasts).await),
     }
 }
 
 async fn list(session: &mut Session) -> Result<(), Failure> {
     let snapshot = session.snapshot().await?;
     session.print(|now| text::snapshot(&snapshot, now), || json::snapshot(&snapshot))
-}
-
-async fn vote(session: &mut Session, code: &str, verdict: v1::Verdict, lasts: Option<Duration>) -> Result<(), Failure> {
-    let Some(ask) = find(session, code).await? else {
-        return Err(no_such_code(code));
-    };
-    vote_on(session, &ask, verdict, lasts).await
-}
-
-/// The ask with this code: an open one, or one that was closed a while ago, so that a late answer is told how.
-async fn find(session: &mut Session, code: &str) -> Result<Option<v1::Ask>, Failure> {
-    let snapshot = session.snapshot().await?;
-    let closed = snapshot.closed.into_iter().rev().filter_map(|closed| closed.ask);
-    Ok(snapshot.asks.into_iter().chain(closed).find(|ask| ask.code.eq_ignore_ascii_case(code.trim())))
-}
-
-async fn vote_on(
-    session: &mut Session,
-    ask: &v1::Ask,
-    verdict: v1::Verdict,
-    lasts: Option<Duration>,
-) -> Result<(), Failure> {
-    let request = v1::VoteRequest {
-        ask_id: ask.id.clone(),
-        verdict: verdict.into(),
-        telegram_id: None,
-        for_seconds: lasts.map(whole_seconds),
-    };
-    let answered = session.client.vote(request).await;
-    let response = session.answer(answered)?;
-    match response.result() {
-        v1::VoteResult::NotAnApprover => {
-            Err(Failure::new(exit::NO_PERMISSION, format!("you are no approver of {}", name(ask.node.as_ref())))
-                .hint("the configuration lists the approvers of each node; nothing was changed"))
-        }
-        v1::VoteResult::Unknown | v1::VoteResult::Unspecified => Err(no_such_code(&ask.code)),
-        _ => session.print(|now| text::vote(&response, now), || json::vote(&response)),
-    }
-}
-
-async fn block(session: &mut Session, block: &Block) -> Result<(), Failure> {
-    if let Some(ask) = find(session, &block.target).await? {
-        return vote_on(session, &ask, v1::Verdict::Block, block.lasts).await;
-    }
-    let request =
-        v1::BlockRequest { node: block.target.clone(), telegram_id: None, for_seconds: block.lasts.map(whole_seconds) };
-    let answered = session.client.block(request).await;
-    let refusal = session.answer(answered)?.refusal.unwrap_or_default();
-    session.print(|now| refused(&refusal, now), || json::refusal(&refusal))
-}
-
-async fn unblock(session: &mut Session, node: String) -> Result<(), Failure> {
-    let answered = session.client.unblock(v1::UnblockRequest { node, telegram_id: None }).await;
-    let ended = session.answer(answered)?.ended;
-    session.print(|_| text::unblocked(ended), || json::unblocked(ended))
-}
-
-fn no_such_code(code: &str) -> Failure {
-    Failure::new(exit::DATA, format!("no open ask has the code {}", printable(code))).hint(
-        "nightlatch approvals lists what is open; an ask that was answered or forgotten is asked again by the node",
-    )
 }

@@ -6,9 +6,11 @@ use nightlatch_approval_api::v1::event::Event;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::cli::channel::json::{ask, closed, grant, hex, node, operation, refusal as held, status, time};
+use crate::cli::channel::json::{
+    ask, closed, grant, lock, node, proposal, refusal as held, release, status, time, vote_result,
+};
 
-pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
+pub(in crate::cli) fn snapshot(snapshot: &v1::Snapshot) -> Value {
     json!({
         "event": "snapshot",
         "installation": snapshot.installation,
@@ -18,6 +20,9 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
         "grants": snapshot.grants.iter().map(grant).collect::<Vec<_>>(),
         "closed": snapshot.closed.iter().map(closed).collect::<Vec<_>>(),
         "nodes": snapshot.nodes.iter().map(status).collect::<Vec<_>>(),
+        "enrolments": snapshot.enrolments.iter().map(ask).collect::<Vec<_>>(),
+        "proposals": snapshot.proposals.iter().map(proposal).collect::<Vec<_>>(),
+        "lock": snapshot.lock.as_ref().map(lock),
     })
 }
 
@@ -31,16 +36,13 @@ pub(super) fn event(event: &Event) -> Value {
         Event::Lifted(lifted) => {
             json!({ "event": "lifted", "refusal": lifted.refusal.as_ref().map(held), "by": lifted.by })
         }
-        Event::Release(release) => json!({
-            "event": "release",
-            "ask_id": hex(&release.ask_id),
-            "operation": operation(release.operation()),
-            "node": node(release.node.as_ref()),
-            "address": release.address,
-            "at": time(release.at_ms),
-            "after_vote_ms": release.after_vote_ms,
-            "fingerprint": release.fingerprint,
-        }),
+        Event::Release(done) => {
+            let mut told = release(done);
+            if let Value::Object(fields) = &mut told {
+                fields.insert("event".to_owned(), "release".into());
+            }
+            told
+        }
         Event::Notice(notice) => json!({
             "event": "notice",
             "kind": match notice.kind() {
@@ -56,29 +58,36 @@ pub(super) fn event(event: &Event) -> Value {
             "count": notice.count,
             "at": time(notice.at_ms),
         }),
-        Event::EnrolmentOpened(_)
-        | Event::EnrolmentChanged(_)
-        | Event::EnrolmentClosed(_)
-        | Event::Granted(_)
-        | Event::Proposed(_)
-        | Event::Revoked(_)
-        | Event::Locked(_)
-        | Event::Unlocked(_)
-        | Event::NodeChanged(_) => json!({ "event": "unknown" }),
+        Event::EnrolmentOpened(opened) => json!({ "event": "enrolment-opened", "ask": ask(opened) }),
+        Event::EnrolmentChanged(changed) => json!({ "event": "enrolment-changed", "ask": ask(changed) }),
+        Event::EnrolmentClosed(closed_ask) => json!({ "event": "enrolment-closed", "closed": closed(closed_ask) }),
+        Event::Granted(granted) => json!({ "event": "granted", "grant": grant(granted) }),
+        Event::Proposed(proposed) => json!({ "event": "proposed", "proposal": proposal(proposed) }),
+        Event::Revoked(revoked) => json!({
+            "event": "revoked",
+            "ended": revoked.ended.iter().map(grant).collect::<Vec<_>>(),
+            "by": revoked.by,
+        }),
+        Event::Locked(locked) => json!({ "event": "locked", "lock": lock(locked) }),
+        Event::Unlocked(unlocked) => json!({ "event": "unlocked", "by": unlocked.by }),
+        Event::NodeChanged(changed) => json!({
+            "event": "node-changed",
+            "node": changed.node.as_ref().map(status),
+            "change": match changed.change() {
+                v1::NodeChange::Listed => "listed",
+                v1::NodeChange::Changed => "changed",
+                v1::NodeChange::Forgotten => "forgotten",
+                v1::NodeChange::Unspecified => "unknown",
+            },
+            "by": changed.by,
+        }),
     }
 }
 
 pub(super) fn vote(response: &v1::VoteResponse) -> Value {
     json!({
         "event": "vote",
-        "result": match response.result() {
-            v1::VoteResult::Decided => "decided",
-            v1::VoteResult::Counted => "counted",
-            v1::VoteResult::Repeated => "repeated",
-            v1::VoteResult::Closed => "closed",
-            v1::VoteResult::NotAnApprover => "not-an-approver",
-            v1::VoteResult::Unknown | v1::VoteResult::Unspecified => "unknown",
-        },
+        "result": vote_result(response.result()),
         "ask": response.ask.as_ref().map(ask),
         "closed": response.closed.as_ref().map(closed),
     })

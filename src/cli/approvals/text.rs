@@ -6,85 +6,96 @@ use std::path::Path;
 use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::event::Event;
 
-use crate::cli::channel::text::{ago, ask, closed, grant, headline, missing, name, printable, refusal, span, time};
+use crate::cli::channel::text::{
+    ago, ask, closed, grant, headline, lock, missing, name, printable, proposal, refusal, release, time,
+};
 use crate::cli::channel::warnings;
 
 pub(super) fn snapshot(snapshot: &v1::Snapshot, now: i64) -> String {
-    let mut out = String::new();
-    for open in &snapshot.asks {
+    let mut out = snapshot.lock.as_ref().map_or_else(String::new, |locked| format!("{}\n", lock(locked, now)));
+    for open in snapshot.asks.iter().chain(&snapshot.enrolments) {
         out.push_str(&ask(open, now));
     }
-    match snapshot.asks.as_slice() {
-        [] => out.push_str("nothing is open\n"),
+    match (snapshot.asks.as_slice(), snapshot.enrolments.as_slice()) {
+        ([], []) => out.push_str("nothing is open\n"),
         // Only where there is nothing to choose between: whoever copies this line must not be led to the wrong ask.
-        [only] if warnings(only).all(|warning| warning == v1::Warning::NewAddress) => {
+        ([only], []) if warnings(only).all(|warning| warning == v1::Warning::NewAddress) => {
             let _ = writeln!(out, "\nanswer with: nightlatch approvals approve {}   (or deny, or block)", only.code);
         }
         _ => out.push_str("\nanswer with: nightlatch approvals approve CODE   (or deny, or block)\n"),
     }
-    if !snapshot.grants.is_empty() {
-        out.push_str("\napproved now:\n");
-    }
-    for live in &snapshot.grants {
-        out.push_str(&grant(live));
-    }
-    if !snapshot.refusals.is_empty() {
-        out.push_str("\ndenied or blocked:\n");
-    }
-    for held in &snapshot.refusals {
-        out.push_str(&refusal(held, now));
-    }
+    section(&mut out, "approved now", snapshot.grants.iter().map(grant));
+    section(&mut out, "approved ahead, but not by enough yet", snapshot.proposals.iter().map(proposal));
+    section(&mut out, "denied or blocked", snapshot.refusals.iter().map(|held| refusal(held, now)));
     out
 }
 
+fn section(out: &mut String, title: &str, entries: impl Iterator<Item = String>) {
+    for (index, entry) in entries.enumerate() {
+        if index == 0 {
+            let _ = write!(out, "\n{title}:\n");
+        }
+        out.push_str(&entry);
+    }
+}
+
 pub(super) fn event(event: &Event, now: i64) -> String {
-    let line = match event {
+    let told = match event {
         Event::Snapshot(again) => return snapshot(again, now),
-        Event::Opened(opened) => return format!("{} {}", time(now), ask(opened, now)),
-        Event::Changed(changed) => return format!("{} {}", time(now), ask(changed, now)),
-        Event::Refused(refused) => return format!("{} {}", time(now), refusal(refused, now)),
+        Event::Opened(open) | Event::Changed(open) | Event::EnrolmentOpened(open) | Event::EnrolmentChanged(open) => {
+            ask(open, now)
+        }
+        Event::Closed(closed_ask) | Event::EnrolmentClosed(closed_ask) => line(&closed(closed_ask)),
+        Event::Refused(refused) => refusal(refused, now),
         Event::Lifted(lifted) => {
             let node = lifted.refusal.as_ref().and_then(|refusal| refusal.node.as_ref());
-            format!("      {} is not denied or blocked any more, by {}", name(node), printable(&lifted.by))
+            line(&format!("      {} is not denied or blocked any more, by {}", name(node), printable(&lifted.by)))
         }
-        Event::Closed(closed_ask) => closed(closed_ask),
-        Event::Release(release) => {
-            let did = match release.operation() {
-                v1::Operation::Seal => "sealed a new key for",
-                v1::Operation::Unseal | v1::Operation::Unspecified => "unlocked",
+        Event::Release(done) => line(&format!("      {}", release(done))),
+        Event::Notice(told) => line(&format!("    ! {}", notice(told))),
+        Event::Granted(granted) => grant(granted),
+        Event::Proposed(proposed) => proposal(proposed),
+        Event::Revoked(revoked) => revoked_by(revoked),
+        Event::Locked(locked) => lock(locked, now),
+        Event::Unlocked(unlocked) => line(&format!("      UNLOCKED by {}", printable(&unlocked.by))),
+        Event::NodeChanged(changed) => {
+            let node = changed.node.as_ref().and_then(|status| status.node.as_ref());
+            let what = match changed.change() {
+                v1::NodeChange::Listed => "is listed from now on",
+                v1::NodeChange::Forgotten => "is listed no more",
+                v1::NodeChange::Changed | v1::NodeChange::Unspecified => "is listed with something else",
             };
-            let after = release
-                .after_vote_ms
-                .map_or_else(String::new, |millis| format!(", {} after the approval", span(millis)));
-            format!("      {did} {} · {}{after}", name(release.node.as_ref()), printable(&release.address))
+            line(&format!("      {} {what}, by {}", name(node), printable(&changed.by)))
         }
-        Event::Notice(notice) => {
-            let calls = if notice.count == 1 { "a call".to_owned() } else { format!("{} calls", notice.count) };
-            let what = match notice.kind() {
-                v1::NoticeKind::OtherAddress => {
-                    format!("{calls} for {} from an address that is not listed for it", name(notice.node.as_ref()))
-                }
-                v1::NoticeKind::TooManyAsks => format!("{calls} refused: too many asks are open"),
-                v1::NoticeKind::Strangers
-                | v1::NoticeKind::TooManyEnrolments
-                | v1::NoticeKind::Locked
-                | v1::NoticeKind::Unspecified => {
-                    format!("{calls} from somewhere that may not ask, or too often")
-                }
-            };
-            format!("    ! {what} · {}", printable(&notice.address))
-        }
-        Event::EnrolmentOpened(_)
-        | Event::EnrolmentChanged(_)
-        | Event::EnrolmentClosed(_)
-        | Event::Granted(_)
-        | Event::Proposed(_)
-        | Event::Revoked(_)
-        | Event::Locked(_)
-        | Event::Unlocked(_)
-        | Event::NodeChanged(_) => return String::new(),
     };
-    format!("{} {line}\n", time(now))
+    format!("{} {told}", time(now))
+}
+
+fn line(text: &str) -> String {
+    format!("{text}\n")
+}
+
+fn notice(notice: &v1::Notice) -> String {
+    let calls = if notice.count == 1 { "a call".to_owned() } else { format!("{} calls", notice.count) };
+    let what = match notice.kind() {
+        v1::NoticeKind::OtherAddress => {
+            format!("{calls} for {} from an address that is not listed for it", name(notice.node.as_ref()))
+        }
+        v1::NoticeKind::TooManyAsks => format!("{calls} refused: too many asks are open"),
+        v1::NoticeKind::TooManyEnrolments => {
+            format!("{calls} refused: too many machines that are not listed want to be added")
+        }
+        v1::NoticeKind::Locked => format!("{calls} refused: everything is locked"),
+        v1::NoticeKind::Strangers | v1::NoticeKind::Unspecified => {
+            format!("{calls} from somewhere that may not ask, or too often")
+        }
+    };
+    format!("{what} · {}", printable(&notice.address))
+}
+
+fn revoked_by(revoked: &v1::Revoked) -> String {
+    let nodes: Vec<_> = revoked.ended.iter().map(|grant| name(grant.node.as_ref())).collect();
+    line(&format!("      {} ended what was approved for {}", printable(&revoked.by), nodes.join(", ")))
 }
 
 pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
@@ -100,9 +111,15 @@ pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
         }
         (_, Some(decided), _) => closed(decided),
         (v1::VoteResult::Repeated, _, Some(ask)) => {
-            format!("{}\nyou had approved it here before; {}", headline(ask), missing(ask))
+            format!(
+                "{}\nyou had approved it here before; {}",
+                headline(ask),
+                missing(ask.votes_missing, ask.channels_missing)
+            )
         }
-        (_, _, Some(ask)) => format!("{}\nyour approval counts; {}", headline(ask), missing(ask)),
+        (_, _, Some(ask)) => {
+            format!("{}\nyour approval counts; {}", headline(ask), missing(ask.votes_missing, ask.channels_missing))
+        }
         _ => "done".to_owned(),
     };
     format!("{shown}\n")

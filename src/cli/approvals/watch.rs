@@ -19,15 +19,16 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
         };
         match update {
             Update::Connected(snapshot) => {
-                for ask in &snapshot.asks {
+                for ask in snapshot.asks.iter().chain(&snapshot.enrolments) {
                     seen.is_news(ask);
                 }
                 session.print(|now| text::snapshot(&snapshot, now), || json::snapshot(&snapshot))?;
             }
             // One more attempt is nothing to scroll the terminal for, a new warning or vote is; scripts get everything.
-            Update::Event(Event::Changed(ask)) if !session.json && !seen.is_news(&ask) => {}
+            Update::Event(Event::Changed(ask) | Event::EnrolmentChanged(ask))
+                if !session.json && !seen.is_news(&ask) => {}
             Update::Event(event) => {
-                if let Event::Opened(ask) = &event {
+                if let Event::Opened(ask) | Event::EnrolmentOpened(ask) = &event {
                     seen.is_news(ask);
                 }
                 session.print(|now| text::event(&event, now), || json::event(&event))?;

@@ -34,6 +34,10 @@ pub(in crate::cli) fn ask(ask: &v1::Ask) -> Value {
         "votes_missing": ask.votes_missing,
         "channels_missing": ask.channels_missing,
         "voted": ask.voted,
+        "purpose": match ask.purpose() {
+            v1::Purpose::Enrolment => "enrolment",
+            v1::Purpose::Release | v1::Purpose::Unspecified => "release",
+        },
         "last_approved_at": (ask.last_approved_at_ms != 0).then(|| time(ask.last_approved_at_ms)),
         "last_approved_by": (ask.last_approved_at_ms != 0).then_some(&ask.last_approved_by),
     })
@@ -68,6 +72,8 @@ pub(in crate::cli) fn grant(grant: &v1::Grant) -> Value {
         "by": grant.by,
         "seconds_left": grant.seconds_left,
         "uses_left": grant.uses_left,
+        "ahead": grant.ahead,
+        "until": (grant.until_ms != 0).then(|| time(grant.until_ms)),
     })
 }
 
@@ -90,7 +96,74 @@ pub(in crate::cli) fn status(status: &v1::NodeStatus) -> Value {
         "node": node(status.node.as_ref()),
         "last_approved_at": is_known.then(|| time(status.last_approved_at_ms)),
         "last_approved_by": is_known.then_some(&status.last_approved_by),
+        "addresses": status.addresses,
+        "formerly": status.formerly,
+        "listed_by": match status.listed_by() {
+            v1::ListedBy::Configuration => "configuration",
+            v1::ListedBy::People => "people",
+            v1::ListedBy::Unspecified => "unknown",
+        },
+        "conflict": (!status.conflict.is_empty()).then_some(&status.conflict),
     })
+}
+
+pub(in crate::cli) fn proposal(proposal: &v1::Proposal) -> Value {
+    json!({
+        "node": node(proposal.node.as_ref()),
+        "address": (!proposal.address.is_empty()).then_some(&proposal.address),
+        "for_seconds": proposal.for_seconds,
+        "uses": proposal.uses,
+        "by": proposal.by,
+        "votes_missing": proposal.votes_missing,
+        "channels_missing": proposal.channels_missing,
+    })
+}
+
+pub(in crate::cli) fn lock(lock: &v1::Lock) -> Value {
+    json!({
+        "by": (!lock.by.is_empty()).then_some(&lock.by),
+        "channel": (!lock.channel.is_empty()).then_some(&lock.channel),
+        "at": time(lock.at_ms),
+        "reason": match lock.reason() {
+            v1::LockReason::Person => "person",
+            v1::LockReason::OlderState => "older-state",
+            v1::LockReason::Unspecified => "unknown",
+        },
+    })
+}
+
+pub(in crate::cli) fn key(key: &v1::Key) -> Value {
+    json!({
+        "name": key.name,
+        "id": (!key.id.is_empty()).then_some(&key.id),
+        "seals": key.seals,
+        "present": key.present,
+        "absence": (!key.absence.is_empty()).then_some(&key.absence),
+    })
+}
+
+pub(in crate::cli) fn release(release: &v1::Release) -> Value {
+    json!({
+        "ask_id": hex(&release.ask_id),
+        "operation": operation(release.operation()),
+        "node": node(release.node.as_ref()),
+        "address": release.address,
+        "at": time(release.at_ms),
+        "after_vote_ms": release.after_vote_ms,
+        "fingerprint": release.fingerprint,
+        "ahead_uses_left": release.ahead_uses_left,
+    })
+}
+
+pub(in crate::cli) const fn vote_result(result: v1::VoteResult) -> &'static str {
+    match result {
+        v1::VoteResult::Decided => "decided",
+        v1::VoteResult::Counted => "counted",
+        v1::VoteResult::Repeated => "repeated",
+        v1::VoteResult::Closed => "closed",
+        v1::VoteResult::NotAnApprover => "not-an-approver",
+        v1::VoteResult::Unknown | v1::VoteResult::Unspecified => "unknown",
+    }
 }
 
 pub(in crate::cli) fn node(node: Option<&v1::Node>) -> Value {

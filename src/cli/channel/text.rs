@@ -25,11 +25,20 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
         facts.push(format!("{} volumes so far", ask.volumes));
     }
     facts.push(match ask.last_approved_at_ms {
+        0 if ask.purpose() == v1::Purpose::Enrolment => format!(
+            "UUID {}, at first named {}",
+            node.map_or_else(|| "unknown".to_owned(), |node| printable(&node.uuid)),
+            name(node)
+        ),
         0 => "never approved before".to_owned(),
         at => format!("last approved {} ago by {}", ago(at, now), printable(&ask.last_approved_by)),
     });
     if ask.votes_missing > 1 || !ask.voted.is_empty() {
-        facts.push(format!("{} (yes so far: {})", missing(ask), printable(&ask.voted.join(", "))));
+        facts.push(format!(
+            "{} (yes so far: {})",
+            missing(ask.votes_missing, ask.channels_missing),
+            printable(&ask.voted.join(", "))
+        ));
     }
     let _ = writeln!(out, "      {}", facts.join(" · "));
     for warning in warnings(ask) {
@@ -55,6 +64,14 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
 
 /// The line that is the same wherever an ask is shown.
 pub(in crate::cli) fn headline(ask: &v1::Ask) -> String {
+    if ask.purpose() == v1::Purpose::Enrolment {
+        let more = if ask.operation() == v1::Operation::Seal { ", and a key for a new disk" } else { "" };
+        return format!(
+            "{}  a machine that is not listed wants to be added{more} · {}",
+            printable(&ask.code),
+            printable(&ask.address)
+        );
+    }
     let wants = match ask.operation() {
         v1::Operation::Seal => "wants a key for a new disk",
         v1::Operation::Unseal | v1::Operation::Unspecified => "wants to unlock",
@@ -67,6 +84,7 @@ pub(in crate::cli) fn closed(closed: &v1::Closed) -> String {
     let by = if closed.by.is_empty() { String::new() } else { format!(" by {}", printable(&closed.by)) };
     let lasts = span(u64::from(closed.for_seconds) * 1000);
     let outcome = match closed.outcome() {
+        v1::Outcome::Approved if ask.purpose() == v1::Purpose::Enrolment => format!("listed from now on{by}"),
         v1::Outcome::Approved if closed.collectable_for_seconds > 0 => format!(
             "approved{by} for {lasts}; the node may collect it for {}",
             span(u64::from(closed.collectable_for_seconds) * 1000)
@@ -81,8 +99,9 @@ pub(in crate::cli) fn closed(closed: &v1::Closed) -> String {
     format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
 }
 
-pub(in crate::cli) fn missing(ask: &v1::Ask) -> String {
-    match (ask.votes_missing, ask.channels_missing) {
+/// What an ask or a proposal still lacks.
+pub(in crate::cli) fn missing(votes: u32, channels: u32) -> String {
+    match (votes, channels) {
         (0, 1) => "it must be approved through one more channel".to_owned(),
         (0, channels) => format!("it must be approved through {channels} more channels"),
         (votes, 0 | 1) => format!("{votes} more must approve"),
@@ -95,16 +114,59 @@ pub(in crate::cli) fn grant(grant: &v1::Grant) -> String {
         v1::Operation::Seal => "may get a key for a new disk",
         v1::Operation::Unseal | v1::Operation::Unspecified => "may unlock",
     };
-    let from = if grant.address.is_empty() { "listed addresses" } else { &grant.address };
     format!(
-        "{}  {} {what} from {}, {} more times, {} left; by {}\n",
-        grant.code,
+        "{}  {} {what}{} from {}, {}, {} left; by {}\n",
+        printable(&grant.code),
         name(grant.node.as_ref()),
-        printable(from),
-        grant.uses_left,
+        if grant.ahead { " without being asked" } else { "" },
+        from(&grant.address),
+        times(grant.uses_left),
         span(u64::from(grant.seconds_left) * 1000),
         printable(&grant.by.join(", "))
     )
+}
+
+/// From where a grant or proposal lets a node call.
+pub(in crate::cli) fn from(address: &str) -> String {
+    if address.is_empty() { "its listed addresses".to_owned() } else { printable(address) }
+}
+
+pub(in crate::cli) fn times(left: u32) -> String {
+    match left {
+        1 => "once more".to_owned(),
+        left => format!("{left} more times"),
+    }
+}
+
+pub(in crate::cli) fn proposal(proposal: &v1::Proposal) -> String {
+    format!(
+        "      {} for {} and {} releases, from {}: {} (yes so far: {})\n",
+        name(proposal.node.as_ref()),
+        span(u64::from(proposal.for_seconds) * 1000),
+        proposal.uses,
+        from(&proposal.address),
+        missing(proposal.votes_missing, proposal.channels_missing),
+        printable(&proposal.by.join(", "))
+    )
+}
+
+/// That everything is refused, since when, and what to do about it.
+pub(in crate::cli) fn lock(lock: &v1::Lock, now: i64) -> String {
+    let since = ago(lock.at_ms, now);
+    let who = match (lock.by.as_str(), lock.channel.as_str()) {
+        ("", _) => "nightlatch itself".to_owned(),
+        (by, "") => printable(by),
+        (by, channel) => format!("{} (channel {})", printable(by), printable(channel)),
+    };
+    let mut out = format!("LOCKED by {who}, {since} ago: nothing is released\n");
+    if lock.reason() == v1::LockReason::OlderState {
+        out.push_str(
+            "its state is older than its audit log, as after a restored backup: who was denied\n\
+             or blocked since, or locked, is not known. See the audit log; block anew whom it names\n",
+        );
+    }
+    out.push_str("to end it, on this host: nightlatch unlock\n");
+    out
 }
 
 pub(in crate::cli) fn refusal(refusal: &v1::Refusal, now: i64) -> String {
@@ -123,6 +185,20 @@ pub(in crate::cli) fn refusal(refusal: &v1::Refusal, now: i64) -> String {
         printable(&refusal.by),
         ago(now, refusal.until_ms)
     )
+}
+
+/// What left the server, and how it was approved.
+pub(in crate::cli) fn release(release: &v1::Release) -> String {
+    let did = match release.operation() {
+        v1::Operation::Seal => "sealed a new key for",
+        v1::Operation::Unseal | v1::Operation::Unspecified => "unlocked",
+    };
+    let basis = match (release.ahead_uses_left, release.after_vote_ms) {
+        (Some(left), _) => format!(", approved ahead, {left} left"),
+        (None, Some(millis)) => format!(", {} after the approval", span(millis)),
+        (None, None) => String::new(),
+    };
+    format!("{did} {} · {}{basis}", name(release.node.as_ref()), printable(&release.address))
 }
 
 /// A node's name, or its UUID if it has none.
@@ -156,6 +232,11 @@ pub(in crate::cli) fn span(millis: u64) -> String {
         7_200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// The day, UTC.
+pub(in crate::cli) fn date(at: i64) -> String {
+    WallTime::from_unix_millis(at).to_string().chars().take(10).collect()
 }
 
 /// The time of day, UTC.
