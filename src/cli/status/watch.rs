@@ -41,7 +41,11 @@ pub(super) async fn run(session: &mut Session, all: bool) -> Result<(), Failure>
             _ = terminated.recv() => return Ok(()),
             _ = hung_up.recv() => return Ok(()),
             update = follow.next() => match update.map_err(|status| refused(&session.socket, &status))? {
-                Update::Connected(_) | Update::Event(_) => is_old = true,
+                Update::Connected(_) => {
+                    is_old = true;
+                    ticks.reset_immediately();
+                }
+                Update::Event(_) => is_old = true,
                 Update::Asleep => (server, is_old, is_changed) = (Server::Asleep, false, true),
                 Update::Lost(status) => {
                     (server, is_old, is_changed) = (Server::Lost(status.message().to_owned()), false, true);
