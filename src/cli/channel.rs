@@ -204,9 +204,10 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
         let options = Options { socket: Some(socket), config: None, json: false };
         let failure = options
-            .speak(async |session| {
+            .stay(async |session| {
                 tokio::time::pause();
-                session.snapshot().await.map(drop)
+                let waited = tokio::time::timeout(PATIENCE * 4, in_time(session.snapshot())).await;
+                waited.expect("it ends").map(drop)
             })
             .expect_err("nobody answers");
         assert_eq!(failure.code(), exit::TEMPORARY);

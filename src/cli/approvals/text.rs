@@ -54,7 +54,7 @@ pub(super) fn event(event: &Event, now: i64) -> String {
         Event::Release(done) => line(&format!("      {}", release(done))),
         Event::Notice(told) => line(&format!("    ! {}", notice(told))),
         Event::Granted(granted) => grant(granted),
-        Event::Proposed(proposed) => proposal(proposed),
+        Event::Proposed(proposed) => format!("      not approved ahead yet: {}", proposal(proposed).trim_start()),
         Event::Revoked(revoked) => revoked_by(revoked),
         Event::Locked(locked) => lock(locked, now),
         Event::Unlocked(unlocked) => line(&format!("      UNLOCKED by {}", printable(&unlocked.by))),
@@ -151,5 +151,73 @@ mod tests {
         let shown = snapshot(&v1::Snapshot { asks, ..v1::Snapshot::default() }, 13_000);
         assert!(shown.contains("\n      ! the server warns of what this nightlatch is too old to know"), "{shown}");
         assert!(shown.contains("approve CODE"), "nobody is led to answer it: {shown}");
+    }
+
+    fn ahead() -> v1::Grant {
+        v1::Grant {
+            code: "G4TX".to_owned(),
+            node: Some(v1::Node { name: "cp-2".to_owned(), ..v1::Node::default() }),
+            by: vec!["alice".to_owned()],
+            seconds_left: 1800,
+            uses_left: 8,
+            ahead: true,
+            ..v1::Grant::default()
+        }
+    }
+
+    #[test]
+    fn what_goes_beyond_one_ask_reads_well() {
+        let node = Some(v1::Node { uuid: "u-1".to_owned(), name: "cp-2".to_owned(), cluster: String::new() });
+        let grant = ahead();
+        let stranger = v1::Ask {
+            code: "M3PX".to_owned(),
+            purpose: v1::Purpose::Enrolment.into(),
+            operation: v1::Operation::Seal.into(),
+            node: node.clone(),
+            address: "192.0.2.50".to_owned(),
+            attempts: 1,
+            ..v1::Ask::default()
+        };
+        let status = v1::NodeStatus { node: node.clone(), ..v1::NodeStatus::default() };
+        let listed =
+            v1::NodeChanged { node: Some(status), change: v1::NodeChange::Listed.into(), by: "bob".to_owned() };
+        let release =
+            v1::Release { node, ahead_uses_left: Some(7), address: "192.0.2.12".to_owned(), ..v1::Release::default() };
+        let proposal = v1::Proposal {
+            node: grant.node.clone(),
+            for_seconds: 1800,
+            uses: 8,
+            by: vec!["alice".to_owned()],
+            votes_missing: 1,
+            ..v1::Proposal::default()
+        };
+        let lock = v1::Lock { by: "bob".to_owned(), channel: "telegram".to_owned(), ..v1::Lock::default() };
+        let told: Vec<_> = [
+            Event::Granted(grant.clone()),
+            Event::Proposed(proposal),
+            Event::Revoked(v1::Revoked { ended: vec![grant], by: "bob".to_owned() }),
+            Event::Release(release),
+            Event::EnrolmentOpened(stranger),
+            Event::NodeChanged(listed),
+            Event::Locked(lock),
+            Event::Unlocked(v1::Unlocked { by: "alice".to_owned() }),
+        ]
+        .iter()
+        .map(|happened| event(happened, 0).replace("00:00:00Z ", ""))
+        .collect();
+        assert_eq!(
+            told,
+            [
+                "G4TX  cp-2 may unlock without being asked from its listed addresses, 8 more times, 30 min left; by alice\n",
+                "      not approved ahead yet: cp-2 for 30 min and 8 releases, from its listed addresses: 1 more must approve (yes so far: alice)\n",
+                "      bob ended what was approved for cp-2\n",
+                "      unlocked cp-2 · 192.0.2.12, approved ahead, 7 left\n",
+                "M3PX  a machine that is not listed wants to be added, and a key for a new disk · 192.0.2.50\n      since 0 ms \
+                 · asked once · UUID u-1, at first named cp-2\n",
+                "      cp-2 is listed from now on, by bob\n",
+                "LOCKED by bob (channel telegram), 0 ms ago: nothing is released\nto end it, on this host: nightlatch unlock\n",
+                "      UNLOCKED by alice\n",
+            ]
+        );
     }
 }
