@@ -46,7 +46,8 @@ pub(super) async fn answer(
     }
     if !open.meant.is_empty() && !yes {
         if !is_meant(verdict, open.meant.len())? {
-            return print("nothing was answered\n");
+            print("nothing was answered\n")?;
+            return Err(Failure::already_told(exit::DECLINED));
         }
         // What was added to a question while it was on the screen was not seen.
         let later = Open::in_cluster(&in_time(session.snapshot()).await?, cluster, verdict);

@@ -161,8 +161,8 @@ pub(in crate::cli) fn lock(lock: &v1::Lock, now: i64) -> String {
     let mut out = format!("LOCKED by {who}, {since} ago: nothing is released\n");
     if lock.reason() == v1::LockReason::OlderState {
         out.push_str(
-            "its state is older than its audit log, as after a restored backup: who was denied\n\
-             or blocked since, or locked, is not known. See the audit log; block anew whom it names\n",
+            "its state is older than its audit log, as after a backup was restored: who was\n\
+             denied or blocked since is not known. Read the log, and block anew whom it names\n",
         );
     }
     out.push_str("to end it, on this host: nightlatch unlock\n");

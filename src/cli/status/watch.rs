@@ -43,7 +43,10 @@ pub(super) async fn run(session: &mut Session, all: bool) -> Result<(), Failure>
             update = follow.next() => match update.map_err(|status| refused(&session.socket, &status))? {
                 Update::Connected(_) => {
                     is_old = true;
-                    ticks.reset_immediately();
+                    // Only then: a server may end its streams as often as it likes.
+                    if matches!(server, Server::Awaited) {
+                        ticks.reset_immediately();
+                    }
                 }
                 Update::Event(_) => is_old = true,
                 Update::Asleep => (server, is_old, is_changed) = (Server::Asleep, false, true),
@@ -108,7 +111,9 @@ impl Screen {
     /// Draws over what is there: no flicker, and nothing of before stays.
     #[expect(clippy::unused_self, reason = "who draws has entered")]
     fn draw(&self, page: &str) -> Result<(), Failure> {
-        let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row));
+        let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+        // A terminal that does not know its size says 0.
+        let rows = if rows == 0 { 24 } else { rows };
         print(&format!("\x1b[H{}\x1b[J", fitted(page, rows).replace('\n', "\x1b[K\r\n")))
     }
 }
