@@ -169,12 +169,15 @@ pub(super) fn refused(socket: &Path, status: &Status) -> Failure {
             Failure::new(exit::NO_PERMISSION, format!("the server refuses: {}", text::printable(status.message())))
                 .hint("run it as a user who is listed as approver with this uid, or as root to look only")
         }
-        Code::NotFound => Failure::new(exit::DATA, text::printable(status.message()))
-            .hint("nightlatch check lists the nodes of the configuration"),
+        Code::NotFound => {
+            Failure::new(exit::DATA, text::printable(status.message())).hint("nightlatch status --all lists the nodes")
+        }
         Code::Unimplemented => Failure::new(exit::UNAVAILABLE, "the server does not know this call").hint(
             "it is of another version than this command: systemctl restart nightlatch.service runs the installed one",
         ),
-        Code::InvalidArgument => Failure::new(exit::DATA, text::printable(status.message())),
+        // It says itself what has to be done first.
+        Code::FailedPrecondition => Failure::new(exit::DECLINED, text::printable(status.message())),
+        Code::InvalidArgument | Code::AlreadyExists => Failure::new(exit::DATA, text::printable(status.message())),
         Code::Unavailable | Code::Unknown if status.source().is_some() => {
             let why = last(status);
             let failure =

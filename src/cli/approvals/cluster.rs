@@ -166,7 +166,9 @@ fn results(open: &Open, votes: &[v1::Voted], now: i64) -> String {
             }
         }
     };
-    let mut out: String = votes.iter().map(one).collect();
+    // The list is above it.
+    let mut out = String::from("\n");
+    out.extend(votes.iter().map(one));
     if !votes.is_empty() {
         let decided = votes.iter().filter(|vote| vote.result() == v1::VoteResult::Decided).count();
         out.push_str(&format!("\n{decided} of {} decided by this\n", votes.len()));

@@ -6,7 +6,7 @@ use nightlatch_approval_api::v1;
 
 use super::Look;
 use crate::cli::channel::text::{
-    ago, ask, date, from, headline, lock, missing, name, printable, refusal, release, span, time, times,
+    ago, ask, date, from, headline, lock, missing, name, printable, refusal, release, span, times,
 };
 use crate::cli::channel::warnings;
 use crate::cli::lock as locking;
@@ -146,9 +146,12 @@ impl Page {
 
     fn releases(&mut self, overview: &v1::OverviewResponse, now: i64) {
         let most = if self.most == usize::MAX { usize::MAX } else { SHOWN_RELEASES };
-        let last = overview.last_releases.iter().rev().take(most).map(|done| {
-            vec![format!("{}  {}", time(done.at_ms), release(done)), format!("{} ago", ago(done.at_ms, now))]
-        });
+        let last = overview
+            .last_releases
+            .iter()
+            .rev()
+            .take(most)
+            .map(|done| vec![format!("{:>8} ago  {}", ago(done.at_ms, now), release(done))]);
         self.list("last releases", "", &last.collect::<Vec<_>>());
     }
 

@@ -108,7 +108,7 @@ nodes (2)
   worker-2  never approved · cluster home · listed by people
 
 last releases (1)
-  02:39:00Z  unlocked cp-2 · 192.0.2.12, approved ahead, 7 left · 60 s ago
+      60 s ago  unlocked cp-2 · 192.0.2.12, approved ahead, 7 left
 
 channels      cli: 1 attached · telegram: nobody
 certificate   valid for 30 days, until 2026-12-26
