@@ -159,13 +159,7 @@ impl Server {
     pub async fn run(self, mut sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
         let Surroundings { mut orders, origin, manager, asleep } = around;
         asleep.remove();
-        let installation = Name::new(&self.config.installation.to_string());
-        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
-        let unrecorded = self.unrecorded.map(|generation| StateSaved { generation: generation.get() }.into());
-        let locked = self.gate.locked().filter(|lock| unrecorded.is_some() && lock.by == LockedBy::OlderState);
-        let locked = locked.map(|lock| records::locked(&lock));
-        let entries: Vec<Entry> = std::iter::once(started.into()).chain(locked).chain(unrecorded).collect();
-        self.log.write(&entries).await?;
+        self.log.write(&self.first_records()).await?;
         let watch = Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager));
         let watch = Arc::new(watch.with_certificate(self.certificate.clone(), Arc::clone(&self.clock)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
@@ -218,6 +212,16 @@ impl Server {
             _ = told_to_stop(&mut orders, &reload) => Err(ServeError::CutOff),
             finished = self.finish(ended, services, &watch, &calls, &stopping) => finished,
         }
+    }
+
+    /// That it began, and with what, where the log does not tell of that yet.
+    fn first_records(&self) -> Vec<Entry> {
+        let installation = Name::new(&self.config.installation.to_string());
+        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
+        let unrecorded = self.unrecorded.map(|generation| StateSaved { generation: generation.get() }.into());
+        let locked = self.gate.locked().filter(|lock| unrecorded.is_some() && lock.by == LockedBy::OlderState);
+        let locked = locked.map(|lock| records::locked(&lock));
+        std::iter::once(started.into()).chain(locked).chain(unrecorded).collect()
     }
 
     /// Lets what is under way end, and records the end.
