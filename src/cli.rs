@@ -3,19 +3,23 @@
 //! A subcommand's file holds `Args`, its options, and `run`, which does it or says why not and what to do.
 
 pub mod approvals;
+mod channel;
 pub mod check;
 pub mod completions;
 pub mod credentials;
 pub mod demo;
 pub mod doctor;
 pub mod failure;
+pub mod grant;
 pub mod init;
 pub mod keygen;
+pub mod lock;
 pub mod man;
 pub mod recover;
 pub mod seal;
 pub mod serve;
 pub mod state;
+pub mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -46,6 +50,14 @@ enum Command {
     Serve(serve::Args),
     /// See what nodes ask for, and answer
     Approvals(approvals::Args),
+    // Their help is longer than a line, and stands with their options.
+    Status(status::Args),
+    Grant(grant::Args),
+    Revoke(grant::RevokeArgs),
+    Block(approvals::BlockArgs),
+    Unblock(approvals::UnblockArgs),
+    Lock(lock::Args),
+    Unlock(lock::UnlockArgs),
     /// Check the configuration and say what it means
     Check(check::Args),
     /// Look at everything that has to be right on this host
@@ -81,6 +93,13 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args),
             Command::Approvals(args) => approvals::run(args),
+            Command::Status(args) => status::run(args),
+            Command::Grant(args) => grant::run(args),
+            Command::Revoke(args) => grant::revoke(args),
+            Command::Block(args) => approvals::run_block(args),
+            Command::Unblock(args) => approvals::run_unblock(args),
+            Command::Lock(args) => lock::run(args),
+            Command::Unlock(args) => lock::unlock(args),
             Command::Check(args) => check::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use self::node::{Boot, Node};
 use self::stage::{Narrator, Stage};
-use super::approvals::text;
+use super::channel::text;
 use super::{Failure, exit};
 
 /// Watch a node ask for its disk key, and answer it

@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::fmt;
 
-/// Exit codes, those of sysexits.h.
+/// Exit codes: those of sysexits.h, and below them two for answers of people that have no effect, or none yet.
 pub mod exit {
+    /// It counts, and takes effect when people did more: others have to approve too, or something has to be typed.
+    pub const UNFINISHED: u8 = 10;
+    /// The server did not do all of it, and has said why.
+    pub const DECLINED: u8 = 11;
     /// The command line is wrong.
     pub const USAGE: u8 = 64;
     /// Data that was handed in is damaged, or not what it should be.
@@ -42,6 +46,12 @@ impl Failure {
     #[must_use]
     pub fn new(code: u8, error: impl Into<String>) -> Self {
         Self { code, error: error.into(), hint: None }
+    }
+
+    /// An end with `code` of which everything was said on standard output already.
+    #[must_use]
+    pub fn already_told(code: u8) -> Self {
+        Self::new(code, String::new())
     }
 
     /// Options that are each fine and make no sense together.
@@ -109,10 +119,12 @@ impl Failure {
     }
 }
 
-/// Two lines for standard error, or one when there is nothing to be done.
+/// Two lines for standard error, one when there is nothing to be done, or none when everything was told.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "nightlatch: error: {}", self.error)?;
+        if !self.error.is_empty() {
+            writeln!(f, "nightlatch: error: {}", self.error)?;
+        }
         self.hint.iter().try_for_each(|hint| writeln!(f, "nightlatch: hint: {hint}"))
     }
 }

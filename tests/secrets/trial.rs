@@ -339,6 +339,10 @@ impl Trial {
             // What it thinks of the host that the test runs on is not the point.
             self.run(&[&["doctor", "--config", &configuration, "--roots", &roots], more].concat(), b"");
         }
+        for more in [&[][..], &["--json"]] {
+            let said = self.run(&[&["status", "--config", &configuration], more].concat(), b"");
+            assert!(said.succeeded(), "{}", said.stderr());
+        }
         let server = self.server.as_ref().expect("it runs").child.id();
         for file in ["cmdline", "environ"] {
             let bytes = fs::read(format!("/proc/{server}/{file}")).expect("our child");

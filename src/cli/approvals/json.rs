@@ -6,9 +6,11 @@ use nightlatch_approval_api::v1::event::Event;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::clock::WallTime;
+use crate::cli::channel::json::{
+    ask, closed, grant, lock, node, proposal, refusal as held, release, status, time, vote_result,
+};
 
-pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
+pub(in crate::cli) fn snapshot(snapshot: &v1::Snapshot) -> Value {
     json!({
         "event": "snapshot",
         "installation": snapshot.installation,
@@ -18,6 +20,9 @@ pub(super) fn snapshot(snapshot: &v1::Snapshot) -> Value {
         "grants": snapshot.grants.iter().map(grant).collect::<Vec<_>>(),
         "closed": snapshot.closed.iter().map(closed).collect::<Vec<_>>(),
         "nodes": snapshot.nodes.iter().map(status).collect::<Vec<_>>(),
+        "enrolments": snapshot.enrolments.iter().map(ask).collect::<Vec<_>>(),
+        "proposals": snapshot.proposals.iter().map(proposal).collect::<Vec<_>>(),
+        "lock": snapshot.lock.as_ref().map(lock),
     })
 }
 
@@ -31,16 +36,13 @@ pub(super) fn event(event: &Event) -> Value {
         Event::Lifted(lifted) => {
             json!({ "event": "lifted", "refusal": lifted.refusal.as_ref().map(held), "by": lifted.by })
         }
-        Event::Release(release) => json!({
-            "event": "release",
-            "ask_id": hex(&release.ask_id),
-            "operation": operation(release.operation()),
-            "node": node(release.node.as_ref()),
-            "address": release.address,
-            "at": time(release.at_ms),
-            "after_vote_ms": release.after_vote_ms,
-            "fingerprint": release.fingerprint,
-        }),
+        Event::Release(done) => {
+            let mut told = release(done);
+            if let Value::Object(fields) = &mut told {
+                fields.insert("event".to_owned(), "release".into());
+            }
+            told
+        }
         Event::Notice(notice) => json!({
             "event": "notice",
             "kind": match notice.kind() {
@@ -56,29 +58,36 @@ pub(super) fn event(event: &Event) -> Value {
             "count": notice.count,
             "at": time(notice.at_ms),
         }),
-        Event::EnrolmentOpened(_)
-        | Event::EnrolmentChanged(_)
-        | Event::EnrolmentClosed(_)
-        | Event::Granted(_)
-        | Event::Proposed(_)
-        | Event::Revoked(_)
-        | Event::Locked(_)
-        | Event::Unlocked(_)
-        | Event::NodeChanged(_) => json!({ "event": "unknown" }),
+        Event::EnrolmentOpened(opened) => json!({ "event": "enrolment-opened", "ask": ask(opened) }),
+        Event::EnrolmentChanged(changed) => json!({ "event": "enrolment-changed", "ask": ask(changed) }),
+        Event::EnrolmentClosed(closed_ask) => json!({ "event": "enrolment-closed", "closed": closed(closed_ask) }),
+        Event::Granted(granted) => json!({ "event": "granted", "grant": grant(granted) }),
+        Event::Proposed(proposed) => json!({ "event": "proposed", "proposal": proposal(proposed) }),
+        Event::Revoked(revoked) => json!({
+            "event": "revoked",
+            "ended": revoked.ended.iter().map(grant).collect::<Vec<_>>(),
+            "by": revoked.by,
+        }),
+        Event::Locked(locked) => json!({ "event": "locked", "lock": lock(locked) }),
+        Event::Unlocked(unlocked) => json!({ "event": "unlocked", "by": unlocked.by }),
+        Event::NodeChanged(changed) => json!({
+            "event": "node-changed",
+            "node": changed.node.as_ref().map(status),
+            "change": match changed.change() {
+                v1::NodeChange::Listed => "listed",
+                v1::NodeChange::Changed => "changed",
+                v1::NodeChange::Forgotten => "forgotten",
+                v1::NodeChange::Unspecified => "unknown",
+            },
+            "by": changed.by,
+        }),
     }
 }
 
 pub(super) fn vote(response: &v1::VoteResponse) -> Value {
     json!({
         "event": "vote",
-        "result": match response.result() {
-            v1::VoteResult::Decided => "decided",
-            v1::VoteResult::Counted => "counted",
-            v1::VoteResult::Repeated => "repeated",
-            v1::VoteResult::Closed => "closed",
-            v1::VoteResult::NotAnApprover => "not-an-approver",
-            v1::VoteResult::Unknown | v1::VoteResult::Unspecified => "unknown",
-        },
+        "result": vote_result(response.result()),
         "ask": response.ask.as_ref().map(ask),
         "closed": response.closed.as_ref().map(closed),
     })
@@ -98,115 +107,4 @@ pub(super) fn asleep() -> Value {
 
 pub(super) fn lost(status: &Status) -> Value {
     json!({ "event": "lost", "reason": status.message() })
-}
-
-fn ask(ask: &v1::Ask) -> Value {
-    json!({
-        "id": hex(&ask.id),
-        "code": ask.code,
-        "operation": operation(ask.operation()),
-        "node": node(ask.node.as_ref()),
-        "address": ask.address,
-        "origin": match ask.origin() {
-            v1::Origin::Listed => "listed",
-            v1::Origin::OtherAddress => "other-address",
-            v1::Origin::PerAddress => "per-address",
-            v1::Origin::Unspecified => "unknown",
-        },
-        "tls": ask.tls,
-        "opened_at": time(ask.opened_at_ms),
-        "last_attempt_at": time(ask.last_attempt_at_ms),
-        "attempts": ask.attempts,
-        "volumes": ask.volumes,
-        "warnings": super::warnings(ask).map(|warning| match warning {
-            v1::Warning::NewAddress => "new-address",
-            v1::Warning::OtherAddress => "other-address",
-            v1::Warning::SecondAddress => "second-address",
-            v1::Warning::Unspecified => "unknown",
-        }).collect::<Vec<_>>(),
-        "votes_missing": ask.votes_missing,
-        "channels_missing": ask.channels_missing,
-        "voted": ask.voted,
-        "last_approved_at": (ask.last_approved_at_ms != 0).then(|| time(ask.last_approved_at_ms)),
-        "last_approved_by": (ask.last_approved_at_ms != 0).then_some(&ask.last_approved_by),
-    })
-}
-
-fn closed(closed: &v1::Closed) -> Value {
-    json!({
-        "ask": closed.ask.as_ref().map(ask),
-        "outcome": match closed.outcome() {
-            v1::Outcome::Approved => "approved",
-            v1::Outcome::Denied => "denied",
-            v1::Outcome::Blocked => "blocked",
-            v1::Outcome::Expired => "expired",
-            v1::Outcome::Locked => "locked",
-            v1::Outcome::Unspecified => "unknown",
-        },
-        "by": (!closed.by.is_empty()).then_some(&closed.by),
-        "channel": (!closed.channel.is_empty()).then_some(&closed.channel),
-        "at": time(closed.at_ms),
-        "for_seconds": closed.for_seconds,
-        "collectable_for_seconds": closed.collectable_for_seconds,
-    })
-}
-
-fn grant(grant: &v1::Grant) -> Value {
-    json!({
-        "ask_id": hex(&grant.ask_id),
-        "code": grant.code,
-        "node": node(grant.node.as_ref()),
-        "address": (!grant.address.is_empty()).then_some(&grant.address),
-        "operation": operation(grant.operation()),
-        "by": grant.by,
-        "seconds_left": grant.seconds_left,
-        "uses_left": grant.uses_left,
-    })
-}
-
-fn held(refusal: &v1::Refusal) -> Value {
-    json!({
-        "kind": match refusal.kind() {
-            v1::RefusalKind::Denial => "denial",
-            v1::RefusalKind::Block | v1::RefusalKind::Unspecified => "block",
-        },
-        "node": node(refusal.node.as_ref()),
-        "address": (!refusal.address.is_empty()).then_some(&refusal.address),
-        "by": refusal.by,
-        "until": time(refusal.until_ms),
-    })
-}
-
-fn status(status: &v1::NodeStatus) -> Value {
-    let is_known = status.last_approved_at_ms != 0;
-    json!({
-        "node": node(status.node.as_ref()),
-        "last_approved_at": is_known.then(|| time(status.last_approved_at_ms)),
-        "last_approved_by": is_known.then_some(&status.last_approved_by),
-    })
-}
-
-fn node(node: Option<&v1::Node>) -> Value {
-    node.map_or(Value::Null, |node| {
-        json!({
-            "uuid": node.uuid,
-            "name": node.name,
-            "cluster": (!node.cluster.is_empty()).then_some(&node.cluster),
-        })
-    })
-}
-
-const fn operation(operation: v1::Operation) -> &'static str {
-    match operation {
-        v1::Operation::Seal => "seal",
-        v1::Operation::Unseal | v1::Operation::Unspecified => "unseal",
-    }
-}
-
-fn time(millis: i64) -> String {
-    WallTime::from_unix_millis(millis).to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,140 +6,96 @@ use std::path::Path;
 use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::event::Event;
 
-use super::warnings;
-use crate::clock::WallTime;
+use crate::cli::channel::text::{
+    ago, ask, closed, grant, headline, lock, missing, name, printable, proposal, refusal, release, time,
+};
+use crate::cli::channel::warnings;
 
 pub(super) fn snapshot(snapshot: &v1::Snapshot, now: i64) -> String {
-    let mut out = String::new();
-    for open in &snapshot.asks {
+    let mut out = snapshot.lock.as_ref().map_or_else(String::new, |locked| format!("{}\n", lock(locked, now)));
+    for open in snapshot.asks.iter().chain(&snapshot.enrolments) {
         out.push_str(&ask(open, now));
     }
-    match snapshot.asks.as_slice() {
-        [] => out.push_str("nothing is open\n"),
+    match (snapshot.asks.as_slice(), snapshot.enrolments.as_slice()) {
+        ([], []) => out.push_str("nothing is open\n"),
         // Only where there is nothing to choose between: whoever copies this line must not be led to the wrong ask.
-        [only] if warnings(only).all(|warning| warning == v1::Warning::NewAddress) => {
+        ([only], []) if warnings(only).all(|warning| warning == v1::Warning::NewAddress) => {
             let _ = writeln!(out, "\nanswer with: nightlatch approvals approve {}   (or deny, or block)", only.code);
         }
         _ => out.push_str("\nanswer with: nightlatch approvals approve CODE   (or deny, or block)\n"),
     }
-    if !snapshot.grants.is_empty() {
-        out.push_str("\napproved now:\n");
-    }
-    for live in &snapshot.grants {
-        out.push_str(&grant(live));
-    }
-    if !snapshot.refusals.is_empty() {
-        out.push_str("\ndenied or blocked:\n");
-    }
-    for held in &snapshot.refusals {
-        out.push_str(&refusal(held, now));
-    }
+    section(&mut out, "approved now", snapshot.grants.iter().map(grant));
+    section(&mut out, "approved ahead, but not by enough yet", snapshot.proposals.iter().map(proposal));
+    section(&mut out, "denied or blocked", snapshot.refusals.iter().map(|held| refusal(held, now)));
     out
 }
 
-/// One ask: the first line is what a person needs half asleep, the rest is for who looks closer.
-fn ask(ask: &v1::Ask, now: i64) -> String {
-    let mut out = format!("{}\n", headline(ask));
-    let node = ask.node.as_ref();
-    let cluster = node.map(|node| node.cluster.as_str()).unwrap_or_default();
-    let mut facts = vec![];
-    if !cluster.is_empty() {
-        facts.push(format!("cluster {}", printable(cluster)));
+fn section(out: &mut String, title: &str, entries: impl Iterator<Item = String>) {
+    for (index, entry) in entries.enumerate() {
+        if index == 0 {
+            let _ = write!(out, "\n{title}:\n");
+        }
+        out.push_str(&entry);
     }
-    facts.push(format!("since {}", ago(ask.opened_at_ms, now)));
-    facts.push(match ask.attempts {
-        1 => "asked once".to_owned(),
-        attempts => format!("asked {attempts} times"),
-    });
-    if ask.volumes > 1 {
-        facts.push(format!("{} volumes so far", ask.volumes));
-    }
-    facts.push(match ask.last_approved_at_ms {
-        0 => "never approved before".to_owned(),
-        at => format!("last approved {} ago by {}", ago(at, now), printable(&ask.last_approved_by)),
-    });
-    if ask.votes_missing > 1 || !ask.voted.is_empty() {
-        facts.push(format!("{} (yes so far: {})", missing(ask), printable(&ask.voted.join(", "))));
-    }
-    let _ = writeln!(out, "      {}", facts.join(" · "));
-    for warning in warnings(ask) {
-        let _ = match warning {
-            v1::Warning::OtherAddress => {
-                writeln!(out, "      ! this address is NOT listed for this node")
-            }
-            v1::Warning::SecondAddress => {
-                writeln!(out, "      ! another address asks for this node too, or did within the last hour")
-            }
-            // "Never approved before" says it already.
-            v1::Warning::NewAddress => Ok(()),
-            v1::Warning::Unspecified => {
-                writeln!(
-                    out,
-                    "      ! the server warns of what this nightlatch is too old to know: upgrade it, or ask on site"
-                )
-            }
-        };
-    }
-    out
-}
-
-/// The line that is the same wherever an ask is shown.
-pub(in crate::cli) fn headline(ask: &v1::Ask) -> String {
-    let wants = match ask.operation() {
-        v1::Operation::Seal => "wants a key for a new disk",
-        v1::Operation::Unseal | v1::Operation::Unspecified => "wants to unlock",
-    };
-    format!("{}  {} {wants} · {}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
 }
 
 pub(super) fn event(event: &Event, now: i64) -> String {
-    let line = match event {
+    let told = match event {
         Event::Snapshot(again) => return snapshot(again, now),
-        Event::Opened(opened) => return format!("{} {}", time(now), ask(opened, now)),
-        Event::Changed(changed) => return format!("{} {}", time(now), ask(changed, now)),
-        Event::Refused(refused) => return format!("{} {}", time(now), refusal(refused, now)),
+        Event::Opened(open) | Event::Changed(open) | Event::EnrolmentOpened(open) | Event::EnrolmentChanged(open) => {
+            ask(open, now)
+        }
+        Event::Closed(closed_ask) | Event::EnrolmentClosed(closed_ask) => line(&closed(closed_ask)),
+        Event::Refused(refused) => refusal(refused, now),
         Event::Lifted(lifted) => {
             let node = lifted.refusal.as_ref().and_then(|refusal| refusal.node.as_ref());
-            format!("      {} is not denied or blocked any more, by {}", name(node), printable(&lifted.by))
+            line(&format!("      {} is not denied or blocked any more, by {}", name(node), printable(&lifted.by)))
         }
-        Event::Closed(closed_ask) => closed(closed_ask),
-        Event::Release(release) => {
-            let did = match release.operation() {
-                v1::Operation::Seal => "sealed a new key for",
-                v1::Operation::Unseal | v1::Operation::Unspecified => "unlocked",
+        Event::Release(done) => line(&format!("      {}", release(done))),
+        Event::Notice(told) => line(&format!("    ! {}", notice(told))),
+        Event::Granted(granted) => grant(granted),
+        Event::Proposed(proposed) => format!("      not approved ahead yet: {}", proposal(proposed).trim_start()),
+        Event::Revoked(revoked) => revoked_by(revoked),
+        Event::Locked(locked) => lock(locked, now),
+        Event::Unlocked(unlocked) => line(&format!("      UNLOCKED by {}", printable(&unlocked.by))),
+        Event::NodeChanged(changed) => {
+            let node = changed.node.as_ref().and_then(|status| status.node.as_ref());
+            let what = match changed.change() {
+                v1::NodeChange::Listed => "is listed from now on",
+                v1::NodeChange::Forgotten => "is listed no more",
+                v1::NodeChange::Changed | v1::NodeChange::Unspecified => "is listed with something else",
             };
-            let after = release
-                .after_vote_ms
-                .map_or_else(String::new, |millis| format!(", {} after the approval", span(millis)));
-            format!("      {did} {} · {}{after}", name(release.node.as_ref()), printable(&release.address))
+            line(&format!("      {} {what}, by {}", name(node), printable(&changed.by)))
         }
-        Event::Notice(notice) => {
-            let calls = if notice.count == 1 { "a call".to_owned() } else { format!("{} calls", notice.count) };
-            let what = match notice.kind() {
-                v1::NoticeKind::OtherAddress => {
-                    format!("{calls} for {} from an address that is not listed for it", name(notice.node.as_ref()))
-                }
-                v1::NoticeKind::TooManyAsks => format!("{calls} refused: too many asks are open"),
-                v1::NoticeKind::Strangers
-                | v1::NoticeKind::TooManyEnrolments
-                | v1::NoticeKind::Locked
-                | v1::NoticeKind::Unspecified => {
-                    format!("{calls} from somewhere that may not ask, or too often")
-                }
-            };
-            format!("    ! {what} · {}", printable(&notice.address))
-        }
-        Event::EnrolmentOpened(_)
-        | Event::EnrolmentChanged(_)
-        | Event::EnrolmentClosed(_)
-        | Event::Granted(_)
-        | Event::Proposed(_)
-        | Event::Revoked(_)
-        | Event::Locked(_)
-        | Event::Unlocked(_)
-        | Event::NodeChanged(_) => return String::new(),
     };
-    format!("{} {line}\n", time(now))
+    format!("{} {told}", time(now))
+}
+
+fn line(text: &str) -> String {
+    format!("{text}\n")
+}
+
+fn notice(notice: &v1::Notice) -> String {
+    let calls = if notice.count == 1 { "a call".to_owned() } else { format!("{} calls", notice.count) };
+    let what = match notice.kind() {
+        v1::NoticeKind::OtherAddress => {
+            format!("{calls} for {} from an address that is not listed for it", name(notice.node.as_ref()))
+        }
+        v1::NoticeKind::TooManyAsks => format!("{calls} refused: too many asks are open"),
+        v1::NoticeKind::TooManyEnrolments => {
+            format!("{calls} refused: too many machines that are not listed want to be added")
+        }
+        v1::NoticeKind::Locked => format!("{calls} refused: everything is locked"),
+        v1::NoticeKind::Strangers | v1::NoticeKind::Unspecified => {
+            format!("{calls} from somewhere that may not ask, or too often")
+        }
+    };
+    format!("{what} · {}", printable(&notice.address))
+}
+
+fn revoked_by(revoked: &v1::Revoked) -> String {
+    let nodes: Vec<_> = revoked.ended.iter().map(|grant| name(grant.node.as_ref())).collect();
+    line(&format!("      {} ended what was approved for {}", printable(&revoked.by), nodes.join(", ")))
 }
 
 pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
@@ -155,75 +111,18 @@ pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
         }
         (_, Some(decided), _) => closed(decided),
         (v1::VoteResult::Repeated, _, Some(ask)) => {
-            format!("{}\nyou had approved it here before; {}", headline(ask), missing(ask))
+            format!(
+                "{}\nyou had approved it here before; {}",
+                headline(ask),
+                missing(ask.votes_missing, ask.channels_missing)
+            )
         }
-        (_, _, Some(ask)) => format!("{}\nyour approval counts; {}", headline(ask), missing(ask)),
+        (_, _, Some(ask)) => {
+            format!("{}\nyour approval counts; {}", headline(ask), missing(ask.votes_missing, ask.channels_missing))
+        }
         _ => "done".to_owned(),
     };
     format!("{shown}\n")
-}
-
-fn closed(closed: &v1::Closed) -> String {
-    let Some(ask) = &closed.ask else { return String::new() };
-    let by = if closed.by.is_empty() { String::new() } else { format!(" by {}", printable(&closed.by)) };
-    let lasts = span(u64::from(closed.for_seconds) * 1000);
-    let outcome = match closed.outcome() {
-        v1::Outcome::Approved if closed.collectable_for_seconds > 0 => format!(
-            "approved{by} for {lasts}; the node may collect it for {}",
-            span(u64::from(closed.collectable_for_seconds) * 1000)
-        ),
-        v1::Outcome::Approved => format!("approved{by} for {lasts}"),
-        v1::Outcome::Denied => format!("denied{by} for {lasts}"),
-        v1::Outcome::Blocked => format!("blocked{by} for {lasts}"),
-        v1::Outcome::Expired => "closed: the node stopped asking".to_owned(),
-        v1::Outcome::Locked => "closed: everything was locked".to_owned(),
-        v1::Outcome::Unspecified => "closed".to_owned(),
-    };
-    format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
-}
-
-fn missing(ask: &v1::Ask) -> String {
-    match (ask.votes_missing, ask.channels_missing) {
-        (0, 1) => "it must be approved through one more channel".to_owned(),
-        (0, channels) => format!("it must be approved through {channels} more channels"),
-        (votes, 0 | 1) => format!("{votes} more must approve"),
-        (votes, channels) => format!("{votes} more must approve, through {channels} more channels"),
-    }
-}
-
-fn grant(grant: &v1::Grant) -> String {
-    let what = match grant.operation() {
-        v1::Operation::Seal => "may get a key for a new disk",
-        v1::Operation::Unseal | v1::Operation::Unspecified => "may unlock",
-    };
-    let from = if grant.address.is_empty() { "listed addresses" } else { &grant.address };
-    format!(
-        "{}  {} {what} from {}, {} more times, {} left; by {}\n",
-        grant.code,
-        name(grant.node.as_ref()),
-        printable(from),
-        grant.uses_left,
-        span(u64::from(grant.seconds_left) * 1000),
-        printable(&grant.by.join(", "))
-    )
-}
-
-pub(super) fn refusal(refusal: &v1::Refusal, now: i64) -> String {
-    let kind = match refusal.kind() {
-        v1::RefusalKind::Denial => "denied ",
-        v1::RefusalKind::Block | v1::RefusalKind::Unspecified => "blocked",
-    };
-    let from = if refusal.address.is_empty() {
-        "from anywhere".to_owned()
-    } else {
-        format!("from {}", printable(&refusal.address))
-    };
-    format!(
-        "      {kind} {} {from} by {}, {} left\n",
-        name(refusal.node.as_ref()),
-        printable(&refusal.by),
-        ago(now, refusal.until_ms)
-    )
 }
 
 pub(super) fn unblocked(ended: u32) -> String {
@@ -242,92 +141,83 @@ pub(super) fn asleep() -> String {
     "the server sleeps, since nothing has called for long: nothing is open; waiting for a call to wake it\n".to_owned()
 }
 
-/// A node's name, or its UUID if it has none.
-pub(super) fn name(node: Option<&v1::Node>) -> String {
-    node.map_or_else(
-        || "a node".to_owned(),
-        |node| printable(if node.name.is_empty() { &node.uuid } else { &node.name }),
-    )
-}
-
-/// Text from elsewhere, with everything that could move the cursor or turn the line around shown as `?`.
-pub(super) fn printable(text: &str) -> String {
-    let is_harmless = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if is_harmless(c) { c } else { '?' }).collect()
-}
-
-fn ago(then: i64, now: i64) -> String {
-    span(u64::try_from(now.saturating_sub(then)).unwrap_or(0))
-}
-
-/// A length of time in the one unit that matters.
-fn span(millis: u64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        0 => format!("{millis} ms"),
-        1..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
-/// The time of day, UTC.
-fn time(now: i64) -> String {
-    let shown = WallTime::from_unix_millis(now).to_string();
-    shown.get(11..19).map_or_else(String::new, |time| format!("{time}Z"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn example() -> v1::Ask {
-        v1::Ask {
-            code: "K7Q2".to_owned(),
-            operation: v1::Operation::Unseal.into(),
-            node: Some(v1::Node { uuid: "u".to_owned(), name: "cp-1".to_owned(), cluster: "home".to_owned() }),
-            address: "192.0.2.11".to_owned(),
-            opened_at_ms: 1_000,
-            attempts: 3,
-            volumes: 2,
-            last_approved_at_ms: 1_000,
-            last_approved_by: "alice".to_owned(),
-            warnings: vec![v1::Warning::OtherAddress.into()],
-            ..v1::Ask::default()
-        }
-    }
-
-    #[test]
-    fn an_ask_reads_well() {
-        assert_eq!(
-            ask(&example(), 13_000),
-            "K7Q2  cp-1 wants to unlock · 192.0.2.11\n      cluster home · since 12 s · asked 3 times · 2 volumes so \
-             far · last approved 12 s ago by alice\n      ! this address is NOT listed for this node\n"
-        );
-    }
-
     #[test]
     fn a_warning_of_a_newer_server_is_a_warning() {
-        let asks = vec![v1::Ask { warnings: vec![99], ..example() }];
+        let asks = vec![v1::Ask { warnings: vec![99], code: "K7Q2".to_owned(), ..v1::Ask::default() }];
         let shown = snapshot(&v1::Snapshot { asks, ..v1::Snapshot::default() }, 13_000);
         assert!(shown.contains("\n      ! the server warns of what this nightlatch is too old to know"), "{shown}");
         assert!(shown.contains("approve CODE"), "nobody is led to answer it: {shown}");
     }
 
-    #[test]
-    fn names_cannot_play_with_the_terminal() {
-        let mut ask = example();
-        ask.node = Some(v1::Node { name: "cp\u{1b}[2J\u{202e}1\n".to_owned(), ..v1::Node::default() });
-        assert_eq!(headline(&ask), "K7Q2  cp?[2J?1? wants to unlock · 192.0.2.11");
+    fn ahead() -> v1::Grant {
+        v1::Grant {
+            code: "G4TX".to_owned(),
+            node: Some(v1::Node { name: "cp-2".to_owned(), ..v1::Node::default() }),
+            by: vec!["alice".to_owned()],
+            seconds_left: 1800,
+            uses_left: 8,
+            ahead: true,
+            ..v1::Grant::default()
+        }
     }
 
     #[test]
-    fn spans_use_the_unit_that_matters() {
-        let spans: Vec<_> = [120, 5_000, 119_000, 300_000, 7_200_000, 172_800_000].into_iter().map(span).collect();
-        assert_eq!(spans, ["120 ms", "5 s", "119 s", "5 min", "2 h", "2 days"]);
+    fn what_goes_beyond_one_ask_reads_well() {
+        let node = Some(v1::Node { uuid: "u-1".to_owned(), name: "cp-2".to_owned(), cluster: String::new() });
+        let grant = ahead();
+        let stranger = v1::Ask {
+            code: "M3PX".to_owned(),
+            purpose: v1::Purpose::Enrolment.into(),
+            operation: v1::Operation::Seal.into(),
+            node: node.clone(),
+            address: "192.0.2.50".to_owned(),
+            attempts: 1,
+            ..v1::Ask::default()
+        };
+        let status = v1::NodeStatus { node: node.clone(), ..v1::NodeStatus::default() };
+        let listed =
+            v1::NodeChanged { node: Some(status), change: v1::NodeChange::Listed.into(), by: "bob".to_owned() };
+        let release =
+            v1::Release { node, ahead_uses_left: Some(7), address: "192.0.2.12".to_owned(), ..v1::Release::default() };
+        let proposal = v1::Proposal {
+            node: grant.node.clone(),
+            for_seconds: 1800,
+            uses: 8,
+            by: vec!["alice".to_owned()],
+            votes_missing: 1,
+            ..v1::Proposal::default()
+        };
+        let lock = v1::Lock { by: "bob".to_owned(), channel: "telegram".to_owned(), ..v1::Lock::default() };
+        let told: Vec<_> = [
+            Event::Granted(grant.clone()),
+            Event::Proposed(proposal),
+            Event::Revoked(v1::Revoked { ended: vec![grant], by: "bob".to_owned() }),
+            Event::Release(release),
+            Event::EnrolmentOpened(stranger),
+            Event::NodeChanged(listed),
+            Event::Locked(lock),
+            Event::Unlocked(v1::Unlocked { by: "alice".to_owned() }),
+        ]
+        .iter()
+        .map(|happened| event(happened, 0).replace("00:00:00Z ", ""))
+        .collect();
+        assert_eq!(
+            told,
+            [
+                "G4TX  cp-2 may unlock without being asked from its listed addresses, 8 more times, 30 min left; by alice\n",
+                "      not approved ahead yet: cp-2 for 30 min and 8 releases, from its listed addresses: 1 more must approve (yes so far: alice)\n",
+                "      bob ended what was approved for cp-2\n",
+                "      unlocked cp-2 · 192.0.2.12, approved ahead, 7 left\n",
+                "M3PX  a machine that is not listed wants to be added, and a key for a new disk · 192.0.2.50\n      since 0 ms \
+                 · asked once · UUID u-1, at first named cp-2\n",
+                "      cp-2 is listed from now on, by bob\n",
+                "LOCKED by bob (channel telegram), 0 ms ago: nothing is released\nto end it, on this host: nightlatch unlock\n",
+                "      UNLOCKED by alice\n",
+            ]
+        );
     }
 }

@@ -1,0 +1,226 @@
+//! The way from a command to the server: the channel of people who sit at the host.
+
+pub(super) mod json;
+pub(super) mod text;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nightlatch_approval_api::v1::event::Event;
+use nightlatch_approval_api::{Client, connect, v1};
+use tonic::{Code, Response, Status};
+
+use super::{APPROVERS_GROUP, Failure, check, exit};
+use crate::clock::{Clock, HostClock};
+
+/// Where the socket unit of the package puts it.
+const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
+
+/// How long the server may take, with its start. While it cannot start, systemd lets whoever connects wait for ever.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What every command that speaks to the server takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The channel's socket, instead of the one that the configuration names
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// Take the socket from this configuration
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON, one object per line, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Options {
+    /// Does `work` with the server, which has [`PATIENCE`] for all of it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or takes too long, and those of `work`.
+    pub(super) fn speak(self, work: impl AsyncFnOnce(&mut Session) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.stay(async |session| in_time(work(session)).await)
+    }
+
+    /// Does `work` with the server for as long as it takes: following it, or waiting for a person at the keyboard.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, and those of `work`.
+    pub(super) fn stay(self, work: impl AsyncFnOnce(&mut Session) -> Result<(), Failure>) -> Result<(), Failure> {
+        let socket = self.socket()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(exit::SOFTWARE, "cannot start").because(&error))?;
+        runtime.block_on(async { work(&mut Session::new(socket, self.json)).await })
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        let path = self.config.clone().unwrap_or_else(|| crate::config::DEFAULT_PATH.into());
+        // Without the right to read the configuration the usual place is as good a guess as any.
+        if self.config.is_none() && std::fs::File::open(&path).is_err() {
+            return Ok(DEFAULT_SOCKET.into());
+        }
+        let (config, _) = check::load(&path)?;
+        let own = |channel: &&crate::config::Channel| channel.people == crate::config::People::Uid;
+        Ok(config
+            .channels
+            .iter()
+            .filter(own)
+            .find_map(|channel| channel.socket.clone())
+            .unwrap_or_else(|| DEFAULT_SOCKET.into()))
+    }
+}
+
+/// One command's conversation with the server.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) socket: PathBuf,
+    pub(super) json: bool,
+}
+
+impl Session {
+    /// A session over `socket`, which prints for scripts if `json`. Needs a tokio runtime.
+    pub(super) fn new(socket: PathBuf, json: bool) -> Self {
+        Self { client: connect(&socket), socket, json }
+    }
+
+    /// What the server answered to a call, or what its refusal means for a person.
+    pub(super) fn answer<T>(&self, answered: Result<Response<T>, Status>) -> Result<T, Failure> {
+        answered.map(Response::into_inner).map_err(|status| refused(&self.socket, &status))
+    }
+
+    /// How things stand now.
+    pub(super) async fn snapshot(&mut self) -> Result<v1::Snapshot, Failure> {
+        let answered = self.client.subscribe(v1::SubscribeRequest {}).await;
+        let first = self.answer(answered)?.message().await;
+        match first.map_err(|status| refused(&self.socket, &status))? {
+            Some(v1::Event { event: Some(Event::Snapshot(snapshot)) }) => Ok(snapshot),
+            _ => Err(Failure::new(exit::SOFTWARE, "the server does not begin with what is open")
+                .hint("server and command are of versions that do not fit; install the same version of both")),
+        }
+    }
+
+    /// Prints what is shown to a person, who is told the time, or what is shown to a script.
+    pub(super) fn print(
+        &self,
+        human: impl FnOnce(i64) -> String,
+        script: impl FnOnce() -> serde_json::Value,
+    ) -> Result<(), Failure> {
+        print(&if self.json { format!("{}\n", script()) } else { human(now()) })
+    }
+}
+
+/// What `work` comes to, unless the server takes longer than [`PATIENCE`] for it.
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
+/// Now, in milliseconds since 1970-01-01 00:00 UTC.
+pub(super) fn now() -> i64 {
+    HostClock.now().wall.unix_millis()
+}
+
+/// Writes `text` to standard output at once.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(exit::IO, "cannot write to standard output").because(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The warnings of an ask. One that only a newer version knows is `Unspecified`, and no less a warning.
+pub(super) fn warnings(ask: &v1::Ask) -> impl Iterator<Item = v1::Warning> + '_ {
+    ask.warnings.iter().map(|&warning| v1::Warning::try_from(warning).unwrap_or(v1::Warning::Unspecified))
+}
+
+/// A length of time as requests carry it.
+pub(super) fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn unanswered() -> Failure {
+    Failure::new(exit::TEMPORARY, format!("the server has not answered within {} s", PATIENCE.as_secs())).hint(
+        "systemctl status nightlatch.service says whether it can start; when it can, nightlatch approvals says whether \
+         this was done",
+    )
+}
+
+/// The end of a chain of errors, which names what failed; what is before it names libraries.
+fn last<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// What a status of the channel's service means for the person at the keyboard.
+pub(super) fn refused(socket: &Path, status: &Status) -> Failure {
+    match status.code() {
+        Code::PermissionDenied => {
+            Failure::new(exit::NO_PERMISSION, format!("the server refuses: {}", text::printable(status.message())))
+                .hint("run it as a user who is listed as approver with this uid, or as root to look only")
+        }
+        Code::NotFound => {
+            Failure::new(exit::DATA, text::printable(status.message())).hint("nightlatch status --all lists the nodes")
+        }
+        Code::Unimplemented => Failure::new(exit::UNAVAILABLE, "the server does not know this call").hint(
+            "it is of another version than this command: systemctl restart nightlatch.service runs the installed one",
+        ),
+        // It says itself what has to be done first.
+        Code::FailedPrecondition => Failure::new(exit::DECLINED, text::printable(status.message())),
+        Code::InvalidArgument | Code::AlreadyExists => Failure::new(exit::DATA, text::printable(status.message())),
+        Code::Unavailable | Code::Unknown if status.source().is_some() => {
+            let why = last(status);
+            let failure =
+                |code| Failure::new(code, format!("cannot reach the server on {}", socket.display())).because(why);
+            match why.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::PermissionDenied) => failure(exit::NO_PERMISSION).hint(format!(
+                    "only the group {APPROVERS_GROUP} may: id -nG says whether you are in it; a session from before you \
+                     were put into it is not, log in anew"
+                )),
+                _ => failure(exit::UNAVAILABLE)
+                    .hint("is nightlatch running? systemctl status nightlatch.service nightlatch-cli.socket"),
+            }
+        }
+        _ => Failure::new(exit::TEMPORARY, text::printable(status.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As systemd holds it: whoever connects waits.
+    #[test]
+    fn a_server_that_cannot_start_is_not_waited_for_without_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("cli.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let options = Options { socket: Some(socket), config: None, json: false };
+        let failure = options
+            .stay(async |session| {
+                tokio::time::pause();
+                let waited = tokio::time::timeout(PATIENCE * 4, in_time(session.snapshot())).await;
+                waited.expect("it ends").map(drop)
+            })
+            .expect_err("nobody answers");
+        assert_eq!(failure.code(), exit::TEMPORARY);
+        assert!(failure.to_string().contains("systemctl status nightlatch.service"), "{failure}");
+    }
+
+    #[test]
+    fn a_server_of_another_version_is_said_to_be_that() {
+        let failure = refused(Path::new("/run/cli.sock"), &Status::unimplemented("")).to_string();
+        assert!(failure.contains("the server does not know this call"), "{failure}");
+        assert!(failure.contains("it is of another version than this command"), "{failure}");
+    }
+}
