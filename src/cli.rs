@@ -12,6 +12,7 @@ pub mod failure;
 pub mod init;
 pub mod keygen;
 pub mod man;
+pub mod nodes;
 pub mod recover;
 pub mod seal;
 pub mod serve;
@@ -45,6 +46,8 @@ enum Command {
     Serve(serve::Args),
     /// See what nodes ask for, and answer
     Approvals(approvals::Args),
+    /// See and change which nodes are listed
+    Nodes(nodes::Args),
     /// Check the configuration and say what it means
     Check(check::Args),
     /// Look at everything that has to be right on this host
@@ -78,6 +81,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args),
             Command::Approvals(args) => approvals::run(args),
+            Command::Nodes(args) => nodes::run(args),
             Command::Check(args) => check::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),

@@ -30,6 +30,7 @@ use uuid::Uuid;
 use self::finding::{Findings, Text};
 pub use self::finding::{Problem, Problems, Warning};
 pub use self::keys::{PassphraseOrigin, PassphraseSource};
+pub use self::names::is_node_name;
 pub use self::tls::{Certificate, Place, Tls};
 use crate::peer::admission::UuidPolicy;
 use crate::request::NodeUuid;

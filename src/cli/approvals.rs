@@ -33,13 +33,13 @@ pub struct Args {
 }
 
 #[derive(Debug, clap::Args)]
-struct Server {
+pub(super) struct Server {
     /// The channel's socket, instead of the one that the configuration names
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "config")]
     socket: Option<PathBuf>,
     /// Take the socket from this configuration
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,7 +80,7 @@ struct Block {
 }
 
 /// How long the server may take, with its start. While it cannot start, systemd lets whoever connects wait for ever.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Does what the command says.
 ///
@@ -100,7 +100,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 impl Server {
-    fn socket(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn socket(&self) -> Result<PathBuf, Failure> {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
         }
@@ -303,7 +303,7 @@ fn last<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
 }
 
 /// What a status of the channel's service means for the person at the keyboard.
-fn refused(socket: &Path, status: &Status) -> Failure {
+pub(super) fn refused(socket: &Path, status: &Status) -> Failure {
     match status.code() {
         Code::PermissionDenied => {
             Failure::new(exit::NO_PERMISSION, format!("the server refuses: {}", text::printable(status.message())))

@@ -91,6 +91,12 @@ impl Names {
     }
 }
 
+/// Whether a node may be called `name`, as far as the name alone tells: readable, and no match code.
+#[must_use]
+pub fn is_node_name(name: &str) -> bool {
+    is_readable(name) && !looks_like_a_code(name)
+}
+
 fn is_readable(name: &str) -> bool {
     let allowed = |char: char| char.is_alphanumeric() || matches!(char, ' ' | '.' | '_' | '-');
     !name.is_empty() && name.chars().count() <= MAX_NAME_LEN && name.trim() == name && name.chars().all(allowed)

@@ -243,7 +243,7 @@ pub(super) fn asleep() -> String {
 }
 
 /// A node's name, or its UUID if it has none.
-pub(super) fn name(node: Option<&v1::Node>) -> String {
+pub(in crate::cli) fn name(node: Option<&v1::Node>) -> String {
     node.map_or_else(
         || "a node".to_owned(),
         |node| printable(if node.name.is_empty() { &node.uuid } else { &node.name }),
@@ -251,7 +251,7 @@ pub(super) fn name(node: Option<&v1::Node>) -> String {
 }
 
 /// Text from elsewhere, with everything that could move the cursor or turn the line around shown as `?`.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     let is_harmless = |c: char| {
         !c.is_control()
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -259,7 +259,7 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_harmless(c) { c } else { '?' }).collect()
 }
 
-fn ago(then: i64, now: i64) -> String {
+pub(in crate::cli) fn ago(then: i64, now: i64) -> String {
     span(u64::try_from(now.saturating_sub(then)).unwrap_or(0))
 }
 
