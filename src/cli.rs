@@ -16,6 +16,7 @@ pub mod nodes;
 pub mod recover;
 pub mod seal;
 pub mod serve;
+pub mod talos_config;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -48,6 +49,8 @@ enum Command {
     Approvals(approvals::Args),
     /// See and change which nodes are listed
     Nodes(nodes::Args),
+    /// Print what encrypts a node's disks with keys of this server, as a patch of its machine configuration
+    TalosConfig(talos_config::Args),
     /// Check the configuration and say what it means
     Check(check::Args),
     /// Look at everything that has to be right on this host
@@ -82,6 +85,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Approvals(args) => approvals::run(args),
             Command::Nodes(args) => nodes::run(args),
+            Command::TalosConfig(args) => talos_config::run(&args),
             Command::Check(args) => check::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),
