@@ -137,11 +137,7 @@ async fn add(
     mut server: Connection,
     json: bool,
 ) -> Result<(), Failure> {
-    for status in server.snapshot().await?.nodes {
-        let node = status.node.unwrap_or_default();
-        let uuids = std::iter::once(&node.uuid).chain(&status.formerly).filter_map(|uuid| NodeUuid::parse(uuid).ok());
-        known.add(&node.name, uuids);
-    }
+    learn(&mut known, server.snapshot().await?);
     let proposals = Proposals::new(machines, &known);
     if !json {
         tell_all(&proposals);
@@ -154,25 +150,53 @@ async fn add(
         tell("nothing was changed");
         return Ok(());
     }
+    list_all(&proposals, args.cluster.as_deref(), &mut server, |said, change| {
+        let shown = match said {
+            Ok(response) if json => format!("{}\n", super::json::changed(&response)),
+            Ok(response) => text::changed(&change.0, &change.1, &response),
+            Err(failure) => {
+                tell(&format!("{}: {}", change.0, failure.error()));
+                return Ok(());
+            }
+        };
+        print(&shown)
+    })
+    .await
+}
+
+/// Lists them one by one, and says what became of each. One that is refused says nothing about the others; a server that
+/// is away says it of all.
+pub(super) async fn list_all(
+    proposals: &Proposals,
+    cluster: Option<&str>,
+    server: &mut Connection,
+    mut said: impl FnMut(Result<v1::ChangeNodeResponse, Failure>, (String, Change)) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut failed = 0;
     for node in &proposals.nodes {
-        let cluster = args.cluster.clone().unwrap_or_default();
-        let change = Change::Add(v1::AddNode { name: node.name.clone(), cluster, addresses: vec![], formerly: vec![] });
-        match server.change(node.uuid.to_string(), change.clone()).await {
-            Ok(response) if json => print(&format!("{}\n", super::json::changed(&response)))?,
-            Ok(response) => print(&format!("{}: {}", node.name, text::changed(&node.name, &change, &response)))?,
-            // One that is refused says nothing about the others; a server that is away says it of all.
-            Err(failure) if failure.code() == exit::DATA => {
-                failed += 1;
-                tell(&format!("{}: {}", node.name, failure.error()));
-            }
-            Err(failure) => return Err(failure),
+        let (name, cluster) = (node.name.clone(), cluster.unwrap_or_default().to_owned());
+        let change = Change::Add(v1::AddNode { name, cluster, addresses: vec![], formerly: vec![] });
+        let answer = server.change(node.uuid.to_string(), change.clone()).await;
+        match answer {
+            Err(failure) if failure.code() != exit::DATA => return Err(failure),
+            Err(_) => failed += 1,
+            Ok(_) => {}
         }
+        said(answer, (node.name.clone(), change))?;
     }
     match failed {
         0 => Ok(()),
         failed => Err(Failure::new(exit::DATA, format!("{failed} of {} nodes were not listed", proposals.nodes.len()))
             .hint("above stands why; the others are as it says there")),
+    }
+}
+
+/// Adds what the server lists.
+pub(super) fn learn(known: &mut Known, snapshot: v1::Snapshot) {
+    for status in snapshot.nodes {
+        let node = status.node.unwrap_or_default();
+        let uuids = std::iter::once(&node.uuid).chain(&status.formerly).filter_map(|uuid| NodeUuid::parse(uuid).ok());
+        known.add(&node.name, uuids);
     }
 }
 

@@ -78,9 +78,8 @@ fn response(outcome: v1::ChangeOutcome, votes_missing: u32) -> Answer {
     Ok(v1::ChangeNodeResponse { outcome: outcome.into(), node: Some(listed()), votes_missing })
 }
 
-/// What the command shows of a server that answers so, and what it asked for.
-async fn told(answer: Answer, words: &[&str]) -> (Result<String, Failure>, Vec<v1::ChangeNodeRequest>) {
-    let directory = TempDir::new().expect("a directory");
+/// A server that answers so, and what it will have been asked.
+fn server(directory: &TempDir, answer: Answer) -> (Connection, Arc<Mutex<Vec<v1::ChangeNodeRequest>>>) {
     let socket = directory.path().join("cli.sock");
     let listener = Listener::bind(&socket).expect("a socket");
     listener.set_nonblocking(true).expect("set");
@@ -88,8 +87,15 @@ async fn told(answer: Answer, words: &[&str]) -> (Result<String, Failure>, Vec<v
     let asked = Arc::default();
     let service = ApprovalsServer::new(Scripted { nodes: vec![listed()], answer, asked: Arc::clone(&asked) });
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    (Connection::new(socket), asked)
+}
+
+/// What the command shows of a server that answers so, and what it asked for.
+async fn told(answer: Answer, words: &[&str]) -> (Result<String, Failure>, Vec<v1::ChangeNodeRequest>) {
+    let directory = TempDir::new().expect("a directory");
+    let (connection, asked) = server(&directory, answer);
     let args = Args::try_parse_from(["nodes"].iter().chain(words)).map_err(|error| error.to_string()).expect("fine");
-    let shown = done(Connection::new(socket), args.command.unwrap_or(Command::List), args.json).await;
+    let shown = done(connection, args.command.unwrap_or(Command::List), args.json).await;
     let asked = std::mem::take(&mut *asked.lock().expect("unpoisoned"));
     (shown, asked)
 }
@@ -205,4 +211,54 @@ fn conflicts_and_former_uuids_stand_below_the_list() {
     assert!(shown.contains("  12 s ago by alice\n"), "{shown}");
     assert!(shown.contains("\ncp-2 was 5be1c6a0-91d4-4e0c-8f60-0a9d3c47b2d2\n"), "{shown}");
     assert!(shown.contains("\n! cp-2: the configuration? lists it too\n"), "{shown}");
+}
+
+/// Which of two machines are listed by a server that answers so: one is listed there already, under another name.
+async fn imported(answer: Answer) -> (Result<(), Failure>, Vec<String>, Vec<v1::ChangeNodeRequest>) {
+    let directory = TempDir::new().expect("a directory");
+    let (mut connection, asked) = server(&directory, answer);
+    let files = [
+        ("100", format!("name: web\nsmbios1: uuid={UUID}\n")),
+        ("101", "name: cp-2\nsmbios1: uuid=5be1c6a0-91d4-4e0c-8f60-0a9d3c47b2d2\n".to_owned()),
+        ("102", "name: db\nsmbios1: uuid=7a3c9f0e-52d8-4c6b-8e1d-94b0a6f2c5d3\n".to_owned()),
+    ];
+    let machines = files.map(|(vmid, text)| proxmox::Machine::parse(vmid, text.as_bytes()));
+    let mut known = proxmox::Known::default();
+    import::learn(&mut known, connection.snapshot().await.expect("a snapshot"));
+    let proposals = proxmox::Proposals::new(&machines, &known);
+    assert!(proposals.findings.iter().any(|finding| finding.contains("is listed already, as cp-2")));
+    let mut told = vec![];
+    let listed = import::list_all(&proposals, Some("home"), &mut connection, |said, (name, _)| {
+        told.push(format!("{name}: {}", if said.is_ok() { "listed" } else { "refused" }));
+        Ok(())
+    });
+    let listed = listed.await;
+    let asked = std::mem::take(&mut *asked.lock().expect("unpoisoned"));
+    (listed, told, asked)
+}
+
+#[tokio::test]
+async fn machines_that_are_not_listed_yet_are_listed_in_their_cluster() {
+    let (listed, told, asked) = imported(response(v1::ChangeOutcome::Changed, 0)).await;
+    listed.expect("listed");
+    assert_eq!(told, ["cp-2-101: listed", "db: listed"]);
+    let added = |uuid: &str, name: &str| {
+        let add = v1::AddNode { name: name.into(), cluster: "home".into(), ..v1::AddNode::default() };
+        v1::ChangeNodeRequest { node: uuid.into(), change: Some(Change::Add(add)) }
+    };
+    let expected = [
+        added("5be1c6a0-91d4-4e0c-8f60-0a9d3c47b2d2", "cp-2-101"),
+        added("7a3c9f0e-52d8-4c6b-8e1d-94b0a6f2c5d3", "db"),
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn one_refusal_does_not_stop_an_import_and_a_server_that_is_away_does() {
+    let (listed, told, _) = imported(Err(Status::already_exists("it has another name"))).await;
+    let failure = listed.expect_err("refused");
+    assert_eq!((failure.code(), failure.error()), (exit::DATA, "2 of 2 nodes were not listed"));
+    assert_eq!(told, ["cp-2-101: refused", "db: refused"]);
+    let (listed, told, asked) = imported(Err(Status::permission_denied("you are no approver"))).await;
+    assert_eq!((listed.expect_err("refused").code(), told.len(), asked.len()), (exit::NO_PERMISSION, 0, 1));
 }
