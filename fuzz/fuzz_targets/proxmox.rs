@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use nightlatch::cli::nodes::proxmox::{Known, Machine, Proposals};
-use nightlatch::config::{Config, is_node_name};
+use nightlatch::cli::nodes::proxmox::{Known, Machine, Proposals, is_node_name};
+use nightlatch::config::Config;
 
 const MANUAL: &str = include_str!("../../systemd/nightlatch.toml");
 

@@ -6,9 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::finding::Findings;
-
-/// Longest name, in characters.
-const MAX_NAME_LEN: usize = 64;
+use crate::peer::name::{MAX_NAME_LEN, is_readable, looks_like_a_code};
 
 /// The names of one list.
 #[derive(Debug)]
@@ -88,27 +86,6 @@ impl Names {
             (None, _) => format!("add a [[{}]] of that name, or correct it here", self.table),
         };
         findings.problem(span, format!("there is no {} `{name}`", self.table), hint);
-    }
-}
-
-/// Whether a node may be called `name`, as far as the name alone tells: readable, and no match code.
-#[must_use]
-pub fn is_node_name(name: &str) -> bool {
-    is_readable(name) && !looks_like_a_code(name)
-}
-
-fn is_readable(name: &str) -> bool {
-    let allowed = |char: char| char.is_alphanumeric() || matches!(char, ' ' | '.' | '_' | '-');
-    !name.is_empty() && name.chars().count() <= MAX_NAME_LEN && name.trim() == name && name.chars().all(allowed)
-}
-
-/// Codes have fewer letters and digits than these, but a rule that can be remembered is worth more than `b1o0`.
-fn looks_like_a_code(name: &str) -> bool {
-    match name.as_bytes() {
-        [one, two, three, four] => {
-            one.is_ascii_alphabetic() && two.is_ascii_digit() && three.is_ascii_alphabetic() && four.is_ascii_digit()
-        }
-        _ => false,
     }
 }
 

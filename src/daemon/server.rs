@@ -21,12 +21,14 @@ use tokio_util::task::TaskTracker;
 use super::asleep::Asleep;
 use super::certificate::Certificate;
 use super::idle;
+use super::keys::Keys;
 use super::metrics::{Asks, Metrics};
+use super::overview::Overview;
 use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
 use super::status::Watch;
-use crate::approval::channel::{Channel, People};
+use crate::approval::channel::{Channel, Look, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
 use crate::audit::record::{Detail, Name, Started, Stopped};
@@ -44,6 +46,9 @@ pub struct Server {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) log: Log,
     pub(super) asks: Arc<Asks>,
+    pub(super) keys: Arc<Keys>,
+    /// The state's generation that was saved last.
+    pub(super) generation: Arc<AtomicU64>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: Config,
     /// What nodes are shown; none without TLS.
@@ -126,6 +131,10 @@ impl Server {
     /// The service for the channel `name`, if the configuration has it.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<ApprovalsServer<Channel>> {
+        self.channel_of(name).map(served)
+    }
+
+    fn channel_of(&self, name: &str) -> Option<Channel> {
         let channel = self.config.channels.iter().find(|channel| *channel.name == *name)?;
         let people = match channel.people {
             config::People::Uid => People::OwnUser,
@@ -133,7 +142,9 @@ impl Server {
         };
         let installation = self.config.installation.to_string();
         let channel = Channel::new(name, people, &installation, Arc::clone(&self.gate), Arc::clone(&self.admission));
-        Some(ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN))
+        let is_of_the_host = |channel: &config::Channel| channel.people == config::People::Uid;
+        let has_host = self.config.channels.iter().any(is_of_the_host);
+        Some(if has_host { channel.beside_the_host() } else { channel })
     }
 
     /// Serves until it is told to stop, or has nothing to do for long, and then lets open calls end.
@@ -161,7 +172,8 @@ impl Server {
             tracing::warn!(hint, "exit_after_idle is undone by any attached channel");
         }
         let listeners = mem::take(&mut sockets.metrics);
-        let mut services = self.start(sockets, &calls, &accepted, &stopping)?;
+        let look: Arc<dyn Look> = Arc::new(Overview::new(&self, &watch));
+        let mut services = self.start(sockets, &calls, &accepted, &stopping, &look)?;
         Metrics::new(&self, &watch).serve(listeners, &mut services.listeners)?;
         services.clockwork.spawn({
             let watch = Arc::clone(&watch);
@@ -252,6 +264,7 @@ impl Server {
         calls: &TaskTracker,
         accepted: &Arc<AtomicU64>,
         stopping: &CancellationToken,
+        look: &Arc<dyn Look>,
     ) -> io::Result<Services> {
         let mut services = Services::default();
         let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
@@ -273,7 +286,8 @@ impl Server {
             }
         });
         for (name, listener) in sockets.channels {
-            let Some(service) = self.channel(&name) else { continue };
+            let Some(channel) = self.channel_of(&name) else { continue };
+            let service = served(channel.with_look(Arc::clone(look)));
             let incoming = listen::channel(&name, unix(listener)?, &mut services.listeners, stopping);
             // Not drained: a channel's stream never ends by itself.
             let serving = listen::http2(MAX_CHANNEL_CALLS).add_service(service).serve_with_incoming(incoming);
@@ -312,6 +326,10 @@ impl Server {
             }
         }
     }
+}
+
+fn served(channel: Channel) -> ApprovalsServer<Channel> {
+    ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN)
 }
 
 /// Returns when it is told to stop; what it is told to read again, `reload` hears of meanwhile.

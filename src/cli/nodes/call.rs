@@ -95,7 +95,7 @@ fn not_changed(server: &Connection, status: &Status) -> Failure {
              nightlatch.service makes it count",
         ),
         Code::AlreadyExists => told("nothing was changed; nightlatch nodes shows who has that name, UUID or address"),
-        Code::NotFound => told(WHO_IS_LISTED),
+        Code::NotFound => told("nothing was changed; nightlatch nodes shows nodes and clusters"),
         Code::InvalidArgument => told(
             "nothing was changed; UUIDs are as talosctl get systeminformation shows them, addresses such as 192.0.2.11 \
              within the allowed networks, clusters those of the configuration",

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use crate::cli::approvals::text::printable;
-use crate::config::{Config, is_node_name};
+use crate::config::Config;
 use crate::peer::admission::{UuidPolicy, is_shared};
+use crate::peer::name::{MAX_NAME_LEN, is_readable, looks_like_a_code};
 use crate::request::NodeUuid;
 
 /// Longest file that is read, in bytes: that of the file system below /etc/pve.
@@ -15,9 +16,6 @@ pub const MAX_FILE_LEN: usize = 1024 * 1024;
 
 /// Most machines at once: as many as a configuration may have nodes.
 pub const MAX_MACHINES: usize = 4096;
-
-/// Longest name of a node, in characters.
-const MAX_NAME_LEN: usize = 64;
 
 /// What one file says of its machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -99,6 +97,12 @@ enum Section {
 fn uuid(smbios1: &str) -> Option<String> {
     let fields = smbios1.split(',').filter_map(|field| field.split_once('='));
     fields.filter(|(key, _)| key.trim() == "uuid").map(|(_, value)| value.trim().to_ascii_lowercase()).next_back()
+}
+
+/// Whether a node may be called `name`, as far as the name alone tells.
+#[must_use]
+pub fn is_node_name(name: &str) -> bool {
+    is_readable(name) && !looks_like_a_code(name)
 }
 
 /// `name` with what a node's name cannot have replaced.

@@ -163,7 +163,7 @@ async fn a_refusal_is_shown_with_what_to_do() {
     for (status, hint) in [
         (Status::failed_precondition("it stands in the file"), "systemctl reload nightlatch.service"),
         (Status::already_exists("it stands in the file"), "who has that name"),
-        (Status::not_found("it stands in the file"), "nightlatch nodes shows names"),
+        (Status::not_found("it stands in the file"), "nightlatch nodes shows nodes and clusters"),
         (Status::invalid_argument("it stands in the file"), "talosctl get systeminformation"),
         (Status::resource_exhausted("it stands in the file"), "nightlatch nodes forget"),
     ] {
