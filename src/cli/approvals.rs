@@ -18,7 +18,7 @@ use super::{APPROVERS_GROUP, Failure, check, exit};
 use crate::clock::{Clock, HostClock};
 
 /// Where the socket unit of the package puts it.
-const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
+pub(super) const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
 
 /// See what nodes ask for, and answer
 #[derive(Debug, Parser)]

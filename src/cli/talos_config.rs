@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use self::patch::{Patch, Spare, Version, Volume};
+use super::approvals::DEFAULT_SOCKET;
 use super::nodes::call::{self, Connection};
 use super::seal::call::Endpoint;
 use super::{Failure, check, exit, print_document};
@@ -56,9 +57,9 @@ pub struct Args {
     /// The configuration [default: /etc/nightlatch/nightlatch.toml, if it can be read]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The socket of the server, for nodes that are not in the configuration
-    #[arg(long, value_name = "PATH", default_value = "/run/nightlatch/cli.sock")]
-    socket: PathBuf,
+    /// The socket of the server, for nodes that are not in the configuration [default: that of the configuration]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 /// Prints the patch.
@@ -96,7 +97,10 @@ fn node(args: &Args, config: Option<&Config>) -> Result<(String, String), Failur
     if let Some(node) = config.and_then(|config| config.nodes.iter().find(is_it)) {
         return Ok((node.name.to_string(), node.uuid.to_string()));
     }
-    let read = call::runtime()?.block_on(async { Connection::new(args.socket.clone()).node(&args.node).await });
+    let own = |channel: &&config::Channel| channel.people == config::People::Uid;
+    let configured = || config?.channels.iter().filter(own).find_map(|channel| channel.socket.clone());
+    let socket = args.socket.clone().or_else(configured).unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let read = call::runtime()?.block_on(async { Connection::new(socket).node(&args.node).await });
     let node = read.map_err(|failure| match config {
         Some(_) => failure.also("the configuration does not list it either"),
         None => failure.also("--config FILE names the configuration that lists it"),

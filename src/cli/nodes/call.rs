@@ -34,6 +34,9 @@ pub(in crate::cli) fn runtime() -> Result<Runtime, Failure> {
 
 impl Connection {
     /// Connects with the first call.
+    ///
+    /// # Panics
+    /// Outside a [`runtime`].
     pub(in crate::cli) fn new(socket: PathBuf) -> Self {
         Self { client: connect(&socket), socket, patience: PATIENCE }
     }
@@ -90,15 +93,14 @@ const WHO_IS_LISTED: &str = "nightlatch nodes shows names and UUIDs of those tha
 fn not_changed(server: &Connection, status: &Status) -> Failure {
     let told = |hint: &str| Failure::new(exit::DATA, printable(status.message())).hint(hint);
     match status.code() {
-        Code::FailedPrecondition => told(
-            "nothing was changed; what stands in the configuration file is changed there, and systemctl reload \
-             nightlatch.service makes it count",
-        ),
+        Code::FailedPrecondition => {
+            told("nothing was changed; systemctl reload nightlatch.service makes a changed configuration file count")
+        }
         Code::AlreadyExists => told("nothing was changed; nightlatch nodes shows who has that name, UUID or address"),
         Code::NotFound => told("nothing was changed; nightlatch nodes shows nodes and clusters"),
         Code::InvalidArgument => told(
-            "nothing was changed; UUIDs are as talosctl get systeminformation shows them, addresses such as 192.0.2.11 \
-             within the allowed networks, clusters those of the configuration",
+            "nothing was changed; nightlatch nodes add --help tells what is meant, and nightlatch check which networks are \
+             allowed",
         ),
         Code::ResourceExhausted => {
             told("nothing was changed; forget nodes that are gone: nightlatch nodes forget NODE")

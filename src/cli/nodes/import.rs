@@ -31,7 +31,8 @@ pub(super) fn run(args: &Import, server: &Server, json: bool) -> Result<(), Fail
         let proposals = Proposals::new(&machines, &known);
         return show(&proposals, args.cluster.as_deref(), json);
     }
-    call::runtime()?.block_on(add(args, &machines, known, Connection::new(server.socket()?), json))
+    let socket = server.socket()?;
+    call::runtime()?.block_on(async { add(args, &machines, known, Connection::new(socket), json).await })
 }
 
 /// What the configuration lists. Without the right to read the usual one, or where there is none, nothing is known.

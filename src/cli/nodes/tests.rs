@@ -164,7 +164,7 @@ async fn a_refusal_is_shown_with_what_to_do() {
         (Status::failed_precondition("it stands in the file"), "systemctl reload nightlatch.service"),
         (Status::already_exists("it stands in the file"), "who has that name"),
         (Status::not_found("it stands in the file"), "nightlatch nodes shows nodes and clusters"),
-        (Status::invalid_argument("it stands in the file"), "talosctl get systeminformation"),
+        (Status::invalid_argument("it stands in the file"), "nightlatch nodes add --help"),
         (Status::resource_exhausted("it stands in the file"), "nightlatch nodes forget"),
     ] {
         let (shown, _) = told(Err(status), &["name", "cp-2", "cp-3"]).await;
