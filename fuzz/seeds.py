@@ -75,6 +75,15 @@ STATE = (
     b'"kind":"denial","by":"alice","channel":"cli","at":1800000000000,"until":1800003600000}],"approvals":[{"node":"n1",'
     b'"origin":{"kind":"per-address","network":"2001:db8::/64"},"by":"alice","at":1800000000000}]}'
 )
+STATE_2 = STATE[:-1] + (
+    b',"lock":{"by":{"kind":"person","approver":"alice","channel":"cli"},"at":1800000000000},"grants":[{"id":'
+    b'"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","code":1234,"node":"n1","entry":"01010101010101010101010101010101","origin":'
+    b'{"kind":"listed"},"votes":[{"approver":"alice","channel":"cli","uid":1000,"telegram_id":null},{"approver":"bob","channel":'
+    b'"telegram","uid":null,"telegram_id":101}],"at":1800000000000,"until":1800001800000,"uses_left":8}],"nodes":[{"uuid":"n4",'
+    b'"name":"new-n4","cluster":"home","addresses":["192.0.2.14/32","2001:db8::/64"],"formerly":["old"],"by":"alice","channel":"cli",'
+    b'"at":1800000000000}]}'
+)
+STATE_2_LOCKED = b'{"refusals":[],"approvals":[],"lock":{"by":{"kind":"older-state"},"at":0},"grants":[],"nodes":[]}'
 RECORD = b'{"seq":7,"time":"2026-11-23T07:40:08.123Z","event":"state-saved","generation":3}\n'
 # The first byte says whether the whole file is seen.
 AUDIT = {
@@ -192,6 +201,9 @@ def main():
             write("envelope", path.stem, bytes.fromhex(fields["blob"]))
     write("state", "empty", b'{"refusals":[],"approvals":[]}')
     write("state", "one-of-each", STATE)
+    write("state", "empty-2", b'{"refusals":[],"approvals":[],"lock":null,"grants":[],"nodes":[]}')
+    write("state", "one-of-each-2", STATE_2)
+    write("state", "locked-2", STATE_2_LOCKED)
     write("key_record", "empty", b'{"version":1,"keys":[]}')
     write("key_record", "one-of-each", KEY_RECORD)
     for name, lines in AUDIT.items():

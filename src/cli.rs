@@ -16,6 +16,7 @@ pub mod nodes;
 pub mod recover;
 pub mod seal;
 pub mod serve;
+pub mod state;
 pub mod talos_config;
 
 use std::ffi::OsString;
@@ -57,6 +58,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Make the key and all else that the service of this host needs; verify backups
     Credentials(credentials::Args),
+    /// Write a backup of the durable state, or put one in its place
+    State(state::Args),
     /// Make a first configuration, key and state in a directory, for a trial
     Init(init::Args),
     /// Make a key, and a backup of it
@@ -89,6 +92,7 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),
+            Command::State(args) => state::run(args),
             Command::Init(args) => init::run(args),
             Command::Keygen(args) => keygen::run(args),
             Command::Recover(args) => recover::run(args),

@@ -1,4 +1,5 @@
-//! Durable approval state: denials, blocks and last approvals, in one file that is written whole.
+//! Durable approval state: the lock, denials, blocks, what was approved ahead, nodes that people listed, in one file that is
+//! written whole.
 //!
 //! docs/spec/state.md is the specification; [`key_record`] is beside it and has one of its own. All calls block; a [`Store`] is used by one task at a time.
 
@@ -6,6 +7,7 @@ mod directory;
 mod format;
 pub mod key_record;
 mod v1;
+mod v2;
 
 use std::fmt;
 use std::io;
@@ -17,8 +19,9 @@ use crate::peer::standing::Standing;
 use directory::{Directory, Found, Names};
 
 pub use directory::GROWTH;
-pub use format::{MAX_LEN, Unreadable, read};
-pub use v1::{MAX_APPROVALS, MAX_REFUSALS, Unwritable};
+pub use format::{MAX_LEN, Unreadable, Unwritable, read};
+pub use v1::{MAX_APPROVALS, MAX_REFUSALS};
+pub use v2::MAX_ALLOWED_LEN;
 
 const NAMES: Names = Names { file: "state", new: "state.new", lock: "lock" };
 
@@ -31,6 +34,15 @@ impl Generation {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Whether a newer state than this one was saved, as far as the audit log tells: the generation of its last `state-saved`.
+    #[must_use]
+    pub const fn is_before(self, recorded: Option<u64>) -> bool {
+        match recorded {
+            Some(recorded) => self.0 < recorded,
+            None => false,
+        }
     }
 }
 
@@ -94,7 +106,7 @@ impl Error {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Absent(_) => {
-                "restore a backup of the state; if there is none: nightlatch init --state-only CONFIGURATION"
+                "put a backup back with nightlatch state import; if there is none: nightlatch init --state-only CONFIGURATION"
             }
             Self::Exists(_) => "nothing was changed; move it aside to begin a new installation",
             Self::Exposed { .. } => "chmod it to 0700",
@@ -105,8 +117,8 @@ impl Error {
             Self::NotAFile(_) => "remove what is there, or restore a backup of the state",
             Self::Unreadable { source, .. } => match source {
                 Unreadable::Damaged(_) => {
-                    "restore a backup of the state; if there is none, move the file `state` away and make an empty one, which \
-                     forgets denials and blocks: nightlatch init --state-only CONFIGURATION"
+                    "put a backup back with nightlatch state import; if there is none, move the file `state` away and make an empty one, which \
+                     forgets the lock, denials and blocks: nightlatch init --state-only CONFIGURATION"
                 }
                 Unreadable::Foreign { .. } => {
                     "correct the installation id in the configuration, or restore the backup of this installation"
@@ -115,24 +127,45 @@ impl Error {
                     "install the newer nightlatch again, or restore an older backup of the state"
                 }
             },
-            Self::Unwritable(_) => "lift denials and blocks that are not needed any more",
+            Self::Unwritable(_) => {
+                "lift denials and blocks, revoke approvals ahead and forget listed nodes that are not needed any more"
+            }
         }
     }
 }
 
-/// The generation of the state of `installation` in `directory`, which is read without a lock while a server may be using it.
-/// It is replaced as a whole, so that what is read is one state, though there may be a newer one by now.
+/// The generation of the state of `installation` in `directory`, as [`copy`] finds it.
 ///
 /// # Errors
 /// [`Error`], but never [`Error::InUse`].
 pub fn look(directory: &Path, installation: Uuid) -> Result<Generation, Error> {
+    copy(directory, installation).map(|(generation, _)| generation)
+}
+
+/// The state of `installation` in `directory` and its generation, read without a lock while a server may be using it. It is
+/// replaced as a whole, so that what is read is one state, though there may be a newer one by now.
+///
+/// # Errors
+/// [`Error`], but never [`Error::InUse`]. What cannot be read as a state is not copied.
+pub fn copy(directory: &Path, installation: Uuid) -> Result<(Generation, Vec<u8>), Error> {
     match Directory::read_unlocked(directory, &NAMES, MAX_LEN)? {
         Found::Nothing => Err(Error::Absent(directory.into())),
         Found::Bytes(bytes) => match read(&bytes, installation) {
-            Ok((generation, _)) => Ok(generation),
+            Ok((generation, _)) => Ok((generation, bytes)),
             Err(source) => Err(Error::Unreadable { path: directory.into(), source }),
         },
     }
+}
+
+/// What stands where a state is to be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    /// No state.
+    Nothing,
+    /// Something that nothing can be read from.
+    Damaged,
+    /// A state.
+    State(Generation),
 }
 
 /// The state of one installation, locked for this process.
@@ -179,6 +212,26 @@ impl Store {
         Ok((Self { directory, installation, generation: generation.0 }, standing))
     }
 
+    /// Locks `directory`, which is made when there is none, to put another state of `installation` there.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when what is there is another installation's, or a newer version's: whoever knows more than this
+    /// program has to look at it first.
+    pub fn open_to_replace(directory: &Path, installation: Uuid) -> Result<(Self, There), Error> {
+        Directory::make(directory)?;
+        let directory = Directory::lock(directory, &NAMES)?;
+        let there = match directory.read(MAX_LEN)? {
+            Found::Nothing => There::Nothing,
+            Found::Bytes(bytes) => match read(&bytes, installation) {
+                Ok((generation, _)) => There::State(generation),
+                Err(Unreadable::Damaged(_)) => There::Damaged,
+                Err(source) => return Err(Error::Unreadable { path: directory.path().into(), source }),
+            },
+        };
+        let generation = if let There::State(generation) = there { generation.0 } else { 0 };
+        Ok((Self { directory, installation, generation }, there))
+    }
+
     /// The generation that was read or saved last, or that a failed save tried.
     #[must_use]
     pub const fn generation(&self) -> Generation {
@@ -194,6 +247,15 @@ impl Store {
         let length = self.write(standing)?;
         self.directory.reserve(length);
         Ok(self.generation())
+    }
+
+    /// Saves `standing` as a generation that is also higher than `other`, of which something else tells.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save).
+    pub fn save_above(&mut self, other: u64, standing: &Standing) -> Result<Generation, Error> {
+        self.generation = self.generation.max(other);
+        self.save(standing)
     }
 
     /// Saves `standing`, and returns how many bytes that took.

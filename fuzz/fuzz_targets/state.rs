@@ -9,13 +9,17 @@ use uuid::Uuid;
 fuzz_target!(|body: &[u8]| {
     drop(state::read(body, Uuid::nil()));
     // Past the digest, which a fuzzer does not find by itself.
-    let mut bytes = format!("nightlatch-state 1 {} 1\n", Uuid::nil()).into_bytes();
-    bytes.extend(body);
-    bytes.push(b'\n');
-    let digits: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.extend(format!("sha256 {digits}\n").into_bytes());
-    if let Ok((generation, _)) = state::read(&bytes, Uuid::nil()) {
-        assert_eq!(generation.get(), 1);
-        assert!(state::read(&bytes, Uuid::max()).is_err());
+    for version in [1, 2] {
+        let mut bytes = format!("nightlatch-state {version} {} 1\n", Uuid::nil()).into_bytes();
+        bytes.extend(body);
+        bytes.push(b'\n');
+        let digits: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        bytes.extend(format!("sha256 {digits}\n").into_bytes());
+        if let Ok((generation, standing)) = state::read(&bytes, Uuid::nil()) {
+            assert_eq!(generation.get(), 1);
+            assert!(state::read(&bytes, Uuid::max()).is_err());
+            let new = standing.lock.is_some() || !standing.grants.is_empty() || !standing.nodes.is_empty();
+            assert!(version == 2 || !new, "version 1 has none of these");
+        }
     }
 });

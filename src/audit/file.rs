@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, openat};
@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::log::Sink;
 use super::record::{HEADER_START, MAX_LINE_LEN, VERSION, header};
-use super::tail::{NoRecord, Tail, WINDOW, last_time};
+use super::tail::{NoRecord, Tail, WINDOW, last_saved, last_time};
 use crate::clock::WallTime;
 
 /// Bytes beyond the end of the file that refusals may not use.
@@ -20,6 +20,13 @@ pub const RESERVE: u64 = 256 * 1024;
 
 /// Bytes that are allocated beyond the end at a time, so that not every record allocates.
 const ALLOCATE: u64 = 2 * RESERVE;
+
+/// Bytes from the end through which the last `state-saved` record is looked for, so that a start stays quick. Further back
+/// it is not known when the state was saved last.
+pub const MAX_SEARCH: u64 = 64 * 1024 * 1024;
+
+/// Bytes that are looked through first: nearly always it is there.
+const FIRST_STEP: u64 = 64 * 1024;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +93,8 @@ pub struct Look {
     pub tail: Tail,
     /// When the last record was made.
     pub last: Option<WallTime>,
+    /// As [`File::last_saved`].
+    pub last_saved: Option<u64>,
 }
 
 /// Looks at the log at `path` while a server may be writing to it: nothing is locked, repaired or begun. `None` when there
@@ -112,11 +121,12 @@ pub fn look(path: &Path) -> Result<Option<Look>, Error> {
     }
     let (start, length) = read_start(&mut file).map_err(io("read"))?;
     let Start::Header(header_len) = judge_start(path, &start)? else {
-        return Ok(Some(Look { tail: Tail::empty(), last: None }));
+        return Ok(Some(Look { tail: Tail::empty(), last: None, last_saved: None }));
     };
     let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
     let tail = Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
-    Ok(Some(Look { tail, last: last_time(&window) }))
+    let last_saved = find_last_saved(&file, header_len, length, MAX_SEARCH).map_err(io("read"))?;
+    Ok(Some(Look { tail, last: last_time(&window), last_saved }))
 }
 
 /// An audit log that is open, and locked.
@@ -128,6 +138,8 @@ pub struct File {
     allocated: u64,
     /// Whether the file system can allocate at all; until it said no.
     can_allocate: bool,
+    /// As it was found.
+    last_saved: Option<u64>,
 }
 
 impl Drop for File {
@@ -156,26 +168,34 @@ impl File {
         }
 
         let (start, length) = read_start(&mut file).map_err(io("read"))?;
-        let (tail, keep) = match judge_start(path, &start)? {
-            Start::Torn => (Tail::empty(), 0),
+        let (tail, keep, last_saved) = match judge_start(path, &start)? {
+            Start::Torn => (Tail::empty(), 0, None),
             Start::Header(header_len) => {
                 let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
                 let tail =
                     Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
                 let keep = length.saturating_sub(tail.cut);
-                (tail, keep)
+                let last_saved = find_last_saved(&file, header_len, keep, MAX_SEARCH).map_err(io("read"))?;
+                (tail, keep, last_saved)
             }
         };
         if keep < length {
             file.set_len(keep).map_err(io("repair"))?;
         }
-        let mut log = Self { file, length: keep, allocated: 0, can_allocate: true };
+        let mut log = Self { file, length: keep, allocated: 0, can_allocate: true, last_saved };
         if keep == 0 {
             log.append(header(now).as_bytes()).map_err(io("begin"))?;
         }
         log.sync().map_err(io("sync"))?;
         sync_directory(path).map_err(io("sync the directory of"))?;
         Ok((log, tail))
+    }
+
+    /// The generation of the state that the log told of last, when it was opened: the highest in the part nearest to its end
+    /// that has any. `None` when there is none, or when nothing was saved within its last 64 MiB.
+    #[must_use]
+    pub const fn last_saved(&self) -> Option<u64> {
+        self.last_saved
     }
 
     /// Allocates space beyond the end until `bytes` and the reserve fit.
@@ -291,6 +311,24 @@ fn read_window(file: &mut fs::File, header_len: u64, length: u64) -> io::Result<
     file.seek(SeekFrom::Start(from))?;
     file.take(WINDOW as u64).read_to_end(&mut window)?;
     Ok((window, from == header_len))
+}
+
+/// Looks backwards for the last `state-saved` record in `length` bytes of a log, through `limit` of them at most.
+fn find_last_saved(file: &fs::File, header_len: u64, length: u64, limit: u64) -> io::Result<Option<u64>> {
+    let first = length.saturating_sub(limit).max(header_len);
+    let (mut end, mut step) = (length, FIRST_STEP);
+    loop {
+        let from = end.saturating_sub(step).max(first);
+        let mut window = vec![0; usize::try_from(end.saturating_sub(from)).unwrap_or(0)];
+        file.read_exact_at(&mut window, from)?;
+        let found = last_saved(&window, from == header_len);
+        if found.is_some() || from == first {
+            return Ok(found);
+        }
+        // The next part has all of the line in the middle of which this one begins.
+        end = from.saturating_add(MAX_LINE_LEN as u64);
+        step = WINDOW as u64;
+    }
 }
 
 /// So that the file's name outlives a crash as well.

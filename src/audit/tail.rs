@@ -8,6 +8,9 @@ use crate::clock::WallTime;
 /// Bytes that are read from the end of a file.
 pub const WINDOW: usize = 1 << 20;
 
+/// Longest `state-saved` record, in bytes: a hundred and some for its numbers, and what a newer release may put beside them.
+const MAX_SAVED_LEN: usize = 512;
+
 /// What the end of a log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tail {
@@ -32,6 +35,13 @@ struct Numbered {
     time: String,
     #[serde(rename = "event")]
     _event: String,
+}
+
+/// What a `state-saved` record tells.
+#[derive(Deserialize)]
+struct Saved {
+    event: String,
+    generation: u64,
 }
 
 impl Tail {
@@ -83,6 +93,23 @@ pub fn last_time(window: &[u8]) -> Option<WallTime> {
     let time = window.split(|byte| *byte == b'\n').rev().find_map(record)?.time;
     let timestamp: jiff::Timestamp = time.parse().ok()?;
     Some(WallTime::from_unix_millis(timestamp.as_millisecond()))
+}
+
+/// The highest generation that a `state-saved` record of `window` tells of. The first line counts only when the window is
+/// `whole`, since it may be the end of one.
+#[must_use]
+pub fn last_saved(window: &[u8], whole: bool) -> Option<u64> {
+    let lines = window.split_inclusive(|byte| *byte == b'\n').skip(usize::from(!whole));
+    lines.filter(|line| line.ends_with(b"\n")).filter_map(saved).max()
+}
+
+/// The generation of a line that is a `state-saved` record.
+fn saved(line: &[u8]) -> Option<u64> {
+    // Most lines are longer, and need not be parsed.
+    let short = (line.len() <= MAX_SAVED_LEN).then_some(line)?;
+    record(short)?;
+    let saved: Saved = serde_json::from_slice(short).ok()?;
+    (saved.event == "state-saved").then_some(saved.generation)
 }
 
 /// The `seq` of a line that is a record.
@@ -142,6 +169,42 @@ mod tests {
         assert_eq!(last_time([ONE, dated, "junk\n", "{\"seq\":4,"].concat().as_bytes()), at);
         assert_eq!(last_time(ONE.as_bytes()), None, "its time is none");
         assert_eq!(last_time(b""), None);
+    }
+
+    #[test]
+    fn the_highest_generation_that_was_saved_is_found() {
+        let saved = |generation: &str| {
+            format!(
+                "{{\"seq\":7,\"time\":\"2026-11-23T07:40:08.123Z\",\"event\":\"state-saved\",\"generation\":{generation}}}\n"
+            )
+        };
+        let found = |parts: &[&str], whole| last_saved(parts.concat().as_bytes(), whole);
+        assert_eq!(found(&[], true), None);
+        assert_eq!(found(&[ONE, TWO], true), None);
+        assert_eq!(found(&[ONE, &saved("3"), TWO], true), Some(3));
+        assert_eq!(found(&[&saved("3"), &saved("17"), &saved("4")], true), Some(17));
+        assert_eq!(found(&[&saved("9"), &saved("3")], false), Some(3), "the first line may be the end of one");
+        assert_eq!(found(&["junk\n", "\0\0\n", "\n", &saved("3"), "{\"seq\":8,", "\n"], true), Some(3));
+        let max = u64::MAX.to_string();
+        assert_eq!(found(&[&saved(&max)], true), Some(u64::MAX));
+        assert!(saved(&max).len() < MAX_SAVED_LEN / 2);
+        let quoted = saved("99").trim_end().replace('"', "\\\"");
+        for other in [
+            saved("99").trim_end().to_owned(),
+            saved("99").replace("\"seq\":7", "\"seq\":0"),
+            saved("99").replace("state-saved", "state-saved\u{e9}"),
+            saved("99").replace("state-saved", "saved"),
+            saved("99").replace("\"event\":\"state-saved\"", "\"event\":\"stopped\",\"event\":\"state-saved\""),
+            saved("99").replace("99", "null"),
+            saved("99").replace("99", "-1"),
+            saved("99").replace("99", "1e3"),
+            saved("99").replace('{', "["),
+            format!("x{}", saved("99")),
+            format!("{{\"seq\":8,\"time\":\"t\",\"event\":\"stopped\",\"reason\":\"{quoted}\"}}\n"),
+            "{\"seq\":8,\"time\":\"t\",\"event\":\"stopped\",\"generation\":99,\"reason\":\"\"}\n".to_owned(),
+        ] {
+            assert_eq!(found(&[&saved("3"), &other], true), Some(3), "{other}");
+        }
     }
 
     #[test]

@@ -73,7 +73,9 @@ fn new_state(path: &Path) -> Result<(), Failure> {
     let directory = &config.state_directory;
     layout::make_state(directory, config.installation)?;
     let said = format!(
-        "made an empty state in {}\nall denials and blocks are forgotten: block again what must stay blocked\n",
+        "made an empty state in {}\nthe lock, denials, blocks, approvals ahead and listed nodes are forgotten: block again what must \
+         stay blocked\nwhen the audit log tells of a state from before, the server starts locked, until somebody unlocks it on this \
+         host\n",
         directory.display()
     );
     print_document(said.as_bytes())

@@ -194,7 +194,8 @@ pub(super) fn key_code(error: &credential::Error) -> u8 {
     }
 }
 
-fn state_code(error: &state::Error) -> u8 {
+/// The exit code for a state that cannot be used.
+pub(super) fn state_code(error: &state::Error) -> u8 {
     match error {
         state::Error::Absent(_) => exit::NO_INPUT,
         state::Error::Exists(_) => exit::CANNOT_CREATE,
@@ -206,7 +207,8 @@ fn state_code(error: &state::Error) -> u8 {
     }
 }
 
-fn audit_code(error: &audit::file::Error) -> u8 {
+/// The exit code for an audit log that cannot be used.
+pub(super) fn audit_code(error: &audit::file::Error) -> u8 {
     match error {
         audit::file::Error::InUse(_) => exit::TEMPORARY,
         audit::file::Error::Io { source, .. } => io_code(source),
@@ -214,7 +216,7 @@ fn audit_code(error: &audit::file::Error) -> u8 {
     }
 }
 
-fn io_code(error: &io::Error) -> u8 {
+pub(super) fn io_code(error: &io::Error) -> u8 {
     match error.kind() {
         io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
         io::ErrorKind::NotFound => exit::NO_INPUT,

@@ -1,5 +1,7 @@
 //! Opens what the server stands on: keys, state, audit log. Nothing here is made anew: what is missing was lost.
 
+mod beginning;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,13 +59,8 @@ impl Server {
         let directory = &config.state_directory;
         // First of all: it holds the lock that keeps a second server away from the audit log as well, and that is to be said
         // before anybody types a passphrase.
-        let (store, standing) = Store::open(directory, config.installation)
-            .map_err(|source| OpenError::State { directory: directory.clone(), source })?;
-        let keys = Arc::new(match &standing.lock {
-            // What is locked needs no keys in memory, also after a restart.
-            Some(_) => Keys::locked(config.keys.clone()),
-            None => Keys::open(config.keys.clone())?,
-        });
+        let unusable = |source| OpenError::State { directory: directory.clone(), source };
+        let (mut store, found) = Store::open(directory, config.installation).map_err(unusable)?;
         let certificate = match &config.tls {
             Tls::Off => None,
             Tls::On(places) => Some(Certificate::open(places, clock.now().wall).map_err(OpenError::Certificate)?),
@@ -71,6 +68,13 @@ impl Server {
         let path = directory.join(AUDIT_LOG);
         let (file, tail) =
             audit::file::File::open(&path, clock.now().wall).map_err(|source| OpenError::Audit { path, source })?;
+        let (standing, unrecorded) =
+            beginning::begin(&mut store, found, file.last_saved(), clock.now().wall).map_err(unusable)?;
+        let keys = Arc::new(match &standing.lock {
+            // What is locked needs no keys in memory, also after a restart.
+            Some(_) => Keys::locked(config.keys.clone()),
+            None => Keys::open(config.keys.clone())?,
+        });
         let log = Log::new(file, tail, Arc::clone(&clock));
         let asks = Arc::new(Asks::default());
         let records = DurableRecords::new(log.clone(), store, Arc::clone(&asks));
@@ -99,6 +103,7 @@ impl Server {
             clock,
             config: config.clone(),
             certificate: certificate.map(Arc::new),
+            unrecorded,
         })
     }
 }

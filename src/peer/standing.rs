@@ -164,8 +164,29 @@ pub const MAX_NODE_ENTRIES: usize = 4096;
 /// Most votes behind one approval ahead.
 pub const MAX_KEPT_VOTES: usize = 256;
 
+/// Most addresses of a node that people listed.
+pub const MAX_ENTRY_ADDRESSES: usize = 64;
+
+/// Most former identifiers of a node that people listed.
+pub const MAX_ENTRY_FORMERLY: usize = 64;
+
 /// Most last approvals that are remembered; the oldest is forgotten first. It is only shown to people.
 pub const MAX_APPROVALS: usize = 4096;
+
+impl Standing {
+    /// What is left of a state when a newer one was there: nobody knows what was denied, blocked, locked or used up since, so
+    /// everything is locked, and nothing is approved ahead.
+    #[must_use]
+    pub fn of_an_older_state(self, now: WallTime) -> Self {
+        Self { lock: Some(Lock { by: LockedBy::OlderState, at: now }), ..self.without_grants() }
+    }
+
+    /// The same with nothing approved ahead.
+    #[must_use]
+    pub fn without_grants(self) -> Self {
+        Self { grants: vec![], ..self }
+    }
+}
 
 impl Refusal {
     /// Whether it binds calls of `node` from `origin`.
@@ -181,22 +202,101 @@ impl Node {
     pub fn entry_digest(&self) -> [u8; 16] {
         // Taken apart in full, so that a new part of an entry cannot be forgotten here.
         let Self { uuid, name, cluster, addresses, formerly, bind_address, listed_by } = self;
-        let mut hash = Sha256::new();
-        let mut put = |part: &str| {
-            hash.update(part);
-            hash.update([0]);
-        };
-        put("nightlatch node entry 1");
-        put(uuid.as_str());
-        put(name);
-        put(cluster.as_deref().unwrap_or_default());
-        put(listed_by.as_str());
-        put(if *bind_address { "bound" } else { "" });
-        put(&addresses.len().to_string());
-        addresses.iter().for_each(|network| put(&network.to_string()));
-        formerly.iter().for_each(|former| put(former.as_str()));
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let mut hash = Sha256::new_with_prefix("nightlatch node entry 1\n");
+        put_list(&mut hash, std::iter::once(uuid.as_str()));
+        put_list(&mut hash, std::iter::once(&**name));
+        put_list(&mut hash, cluster.as_deref().into_iter());
+        put_list(&mut hash, addresses.iter().map(String::as_str));
+        put_list(&mut hash, formerly.iter().map(NodeUuid::as_str));
+        put_list(&mut hash, bind_address.then_some("bind-address").into_iter());
+        put_list(&mut hash, std::iter::once(listed_by.as_str()));
         let mut digest = [0; 16];
         digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
         digest
+    }
+}
+
+/// Counts and lengths come first, so that no two entries are the same bytes.
+fn put_list<'a>(hash: &mut Sha256, texts: impl ExactSizeIterator<Item = &'a str>) {
+    let put_length =
+        |hash: &mut Sha256, length: usize| hash.update(u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+    put_length(hash, texts.len());
+    for text in texts {
+        put_length(hash, text.len());
+        hash.update(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::ListedBy;
+
+    fn hexadecimal(bytes: [u8; 16]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn uuid(text: &str) -> NodeUuid {
+        NodeUuid::parse(text).expect("printable")
+    }
+
+    fn cp_1() -> Node {
+        Node {
+            uuid: uuid("4c4c4544-0042-3510-8051-b4c04f4e3632"),
+            name: "cp-1".into(),
+            cluster: Some("home".into()),
+            addresses: ["192.0.2.11/32", "2001:db8::/64"].map(|text| text.parse().expect("a network")).into(),
+            formerly: vec![uuid("old")],
+            bind_address: true,
+            listed_by: ListedBy::Configuration,
+        }
+    }
+
+    /// The constants are those of docs/spec/state.md, where a program of some lines in another language computed them.
+    #[test]
+    fn entry_digest_is_as_specified() {
+        assert_eq!(hexadecimal(cp_1().entry_digest()), "0fa392ec70049b17b5c05afd258c499d");
+        let bare = Node {
+            uuid: uuid("n1"),
+            name: "n1".into(),
+            cluster: None,
+            addresses: vec![],
+            formerly: vec![],
+            bind_address: false,
+            listed_by: ListedBy::People,
+        };
+        assert_eq!(hexadecimal(bare.entry_digest()), "1d7373ddda8a82e1142b60797ccbea94");
+        let spec = include_str!("../../docs/spec/state.md");
+        for node in [cp_1(), bare] {
+            assert!(spec.contains(&hexadecimal(node.entry_digest())));
+        }
+    }
+
+    #[test]
+    fn another_entry_has_another_digest() {
+        let changes: [fn(&mut Node); 12] = [
+            |_| {},
+            |node| node.uuid = uuid("other"),
+            |node| node.name = "cp-2".into(),
+            |node| node.name = "cp-1\0home".into(),
+            |node| node.cluster = None,
+            |node| node.cluster = Some("".into()),
+            |node| node.addresses.truncate(1),
+            |node| node.addresses.reverse(),
+            |node| node.formerly.clear(),
+            |node| node.formerly.push(uuid("bind-address")),
+            |node| node.bind_address = false,
+            |node| node.listed_by = ListedBy::People,
+        ];
+        let mut digests = vec![];
+        for change in changes {
+            let mut node = cp_1();
+            change(&mut node);
+            digests.push(node.entry_digest());
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), changes.len());
     }
 }

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -12,14 +11,20 @@ use tempfile::TempDir;
 use super::directory::{GROWTH, Step};
 use super::*;
 use crate::clock::WallTime;
-use crate::peer::Origin;
-use crate::peer::standing::{LastApproval, Refusal, RefusalKind};
+use crate::peer::standing::{GrantAhead, KeptVote, LastApproval, Lock, LockedBy, NodeEntry, Refusal, RefusalKind};
+use crate::peer::{ListedBy, Node, Origin};
 use crate::request::NodeUuid;
 
-/// Where the next save fails, and which steps were taken.
+mod crashes;
+mod images;
+mod properties;
+mod versions;
+
+/// Where the next save fails or the process is killed, and which steps were taken.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) fail_before: Cell<Option<Step>>,
+    pub(super) kill_before: Cell<Option<Step>>,
     taken: RefCell<Vec<Step>>,
 }
 
@@ -27,6 +32,9 @@ impl Faults {
     pub(super) fn before(&self, step: Step) -> io::Result<()> {
         if self.fail_before.get() == Some(step) {
             return Err(io::Error::other("a fault that the test put there"));
+        }
+        if self.kill_before.get() == Some(step) {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
         }
         self.taken.borrow_mut().push(step);
         Ok(())
@@ -53,7 +61,38 @@ fn refusal(node: &str, kind: RefusalKind) -> Refusal {
     }
 }
 
-/// A block of a whole node, a denial from one address, two approvals.
+fn grant(node: &str, origin: Origin) -> GrantAhead {
+    GrantAhead {
+        id: [0xA7; 16],
+        code: 1234,
+        node: NodeUuid::parse(node).expect("printable"),
+        entry: [1; 16],
+        origin,
+        votes: vec![
+            KeptVote { approver: "alice".into(), channel: "telegram".into(), uid: None, telegram_id: Some(101) },
+            KeptVote { approver: "bob".into(), channel: "cli".into(), uid: Some(1001), telegram_id: Some(-5) },
+        ],
+        at: WallTime::from_unix_millis(1_795_419_608_123),
+        until: WallTime::from_unix_millis(1_795_421_408_123),
+        uses_left: 8,
+    }
+}
+
+fn entry(uuid: &str, name: &str) -> NodeEntry {
+    let uuid = NodeUuid::parse(uuid).expect("printable");
+    let node = Node {
+        uuid,
+        name: name.into(),
+        cluster: None,
+        addresses: vec![],
+        formerly: vec![],
+        bind_address: false,
+        listed_by: ListedBy::People,
+    };
+    NodeEntry { node, by: "alice".into(), channel: "cli".into(), at: WallTime::from_unix_millis(6) }
+}
+
+/// One of everything: a block of a whole node, a denial from one address, two approvals, a lock, a grant ahead, two nodes.
 fn standing() -> Standing {
     let origin = Origin::OtherAddress("192.0.2.12/32".parse().expect("a network"));
     let approval = |node, origin| LastApproval {
@@ -62,6 +101,11 @@ fn standing() -> Standing {
         by: "alice".into(),
         at: WallTime::from_unix_millis(5),
     };
+    let person = LockedBy::Person { approver: "alice".into(), channel: "telegram".into() };
+    let mut replaced = entry("44444444-9abc-4def-8123-456789abcdef", "cp-4");
+    replaced.node.cluster = Some("home".into());
+    replaced.node.addresses = ["192.0.2.14/32", "2001:db8::/64"].map(|text| text.parse().expect("a network")).into();
+    replaced.node.formerly = vec![NodeUuid::parse("old").expect("printable")];
     Standing {
         refusals: vec![
             refusal("12345678-9abc-4def-8123-456789abcdef", RefusalKind::Block),
@@ -71,7 +115,9 @@ fn standing() -> Standing {
             approval("cp-1", Origin::Listed),
             approval("cp-1", Origin::PerAddress("2001:db8::/64".parse().expect("a network"))),
         ],
-        ..Standing::default()
+        lock: Some(Lock { by: person, at: WallTime::from_unix_millis(1_795_419_609_000) }),
+        grants: vec![grant("cp-1", Origin::Listed)],
+        nodes: vec![replaced, entry("n5", "new-n5")],
     }
 }
 
@@ -96,9 +142,18 @@ fn saved_state_is_as_specified() {
         r#"{"node":"worker-2","origin":{"kind":"other-address","network":"192.0.2.12/32"},"kind":"denial","by":"alice","#,
         r#""channel":"telegram","at":1795419608123,"until":1795423208123}],"#,
         r#""approvals":[{"node":"cp-1","origin":{"kind":"listed"},"by":"alice","at":5},"#,
-        r#"{"node":"cp-1","origin":{"kind":"per-address","network":"2001:db8::/64"},"by":"alice","at":5}]}"#,
+        r#"{"node":"cp-1","origin":{"kind":"per-address","network":"2001:db8::/64"},"by":"alice","at":5}],"#,
+        r#""lock":{"by":{"kind":"person","approver":"alice","channel":"telegram"},"at":1795419609000},"#,
+        r#""grants":[{"id":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","code":1234,"node":"cp-1","#,
+        r#""entry":"01010101010101010101010101010101","origin":{"kind":"listed"},"votes":["#,
+        r#"{"approver":"alice","channel":"telegram","uid":null,"telegram_id":101},"#,
+        r#"{"approver":"bob","channel":"cli","uid":1001,"telegram_id":-5}],"#,
+        r#""at":1795419608123,"until":1795421408123,"uses_left":8}],"#,
+        r#""nodes":[{"uuid":"44444444-9abc-4def-8123-456789abcdef","name":"cp-4","cluster":"home","#,
+        r#""addresses":["192.0.2.14/32","2001:db8::/64"],"formerly":["old"],"by":"alice","channel":"cli","at":6},"#,
+        r#"{"uuid":"n5","name":"new-n5","cluster":null,"addresses":[],"formerly":[],"by":"alice","channel":"cli","at":6}]}"#,
     );
-    let expected = sealed(&format!("nightlatch-state 1 9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21 2\n{body}\n"));
+    let expected = sealed(&format!("nightlatch-state 2 9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21 2\n{body}\n"));
     assert_eq!(String::from_utf8(saved(&path)), String::from_utf8(expected));
 }
 
@@ -155,14 +210,6 @@ fn state_of_another_installation_is_refused() {
 }
 
 #[test]
-fn newer_version_is_told_from_damage() {
-    let newer = sealed("nightlatch-state 2 whatever comes\nthen\n");
-    assert_eq!(read(&newer, HOME), Err(Unreadable::Newer { version: 2 }));
-    let damaged = [&newer[..30], b"!", &newer[31..]].concat();
-    assert!(matches!(read(&damaged, HOME), Err(Unreadable::Damaged(_))));
-}
-
-#[test]
 fn every_truncation_is_refused() {
     let (_directory, path) = directory();
     let whole = saved(&path);
@@ -199,50 +246,6 @@ fn every_zeroed_block_is_refused() {
             bytes.iter_mut().skip(from).take(block).for_each(|byte| *byte = 0);
             assert!(matches!(read(&bytes, HOME), Err(Unreadable::Damaged(_))), "{block} bytes from {from}");
         }
-    }
-}
-
-#[test]
-fn what_a_save_would_not_write_is_refused_whatever_its_digest() {
-    let id = "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c21";
-    let good = format!("nightlatch-state 1 {id} 2\n{{\"refusals\":[],\"approvals\":[]}}\n");
-    assert!(read(&sealed(&good), HOME).is_ok());
-    let refusal = r#"{"node":"n","origin":null,"kind":"block","by":"a","channel":"c","at":1,"until":2}"#;
-    let with = |refusal: &str| good.replace("\"refusals\":[]", &format!("\"refusals\":[{refusal}]"));
-    assert!(read(&sealed(&with(refusal)), HOME).is_ok());
-    for bad in [
-        good.replace(" 2\n", " 0\n"),
-        good.replace(" 2\n", " 02\n"),
-        good.replace(" 2\n", " +2\n"),
-        good.replace(" 2\n", " 2 \n"),
-        good.replace(" 2\n", "\n"),
-        good.replace(id, &id.to_uppercase()),
-        good.replace(id, "x"),
-        good.replace("nightlatch-state", "nightlatch-audit"),
-        good.replace(" 1 ", " 01 "),
-        good.replace("\"refusals\":[],", ""),
-        good.replace("[]}", "[] }"),
-        good.replace("[]}", "[],\"more\":1}"),
-        good.replace("[]}", "[]}\n"),
-        good.replace("{\"refusals\":[],\"approvals\":[]}", "{\"approvals\":[],\"refusals\":[]}"),
-        good.replace("{\"refusals\":[],", "{\"refusals\":[],\"refusals\":[],"),
-        with(&refusal.replace("\"block\"", "\"lock\"")),
-        with(&refusal.replace("\"until\"", "\"til\"")),
-        with(&refusal.replace("\"n\"", "\"a b\"")),
-        with(&refusal.replace("\"n\"", "\"9F8B7C3E-2F4D-4A1B-8C6E-5D0F9A7B3C21\"")),
-        with(&refusal.replace("\"origin\":null,", "")),
-        with(&refusal.replace("null", r#"{"kind":"listed","network":"192.0.2.1/32"}"#)),
-        with(&refusal.replace("null", r#"{"kind":"per-address","network":"192.0.2.1/24"}"#)),
-        with(&refusal.replace("null", r#"{"kind":"per-address"}"#)),
-        with(&refusal.replace("\"by\":\"a\"", &format!("\"by\":\"{}\"", "a".repeat(257)))),
-        with(&refusal.replace("\"by\":\"a\"", "\"by\":\"\\u0061\"")),
-        with(&vec![refusal; MAX_REFUSALS + 1].join(",")),
-    ] {
-        let shown: String = bad.chars().take(300).collect();
-        let result = read(&sealed(&bad), HOME);
-        let newer = bad.contains(" 01 ");
-        assert_eq!(matches!(result, Err(Unreadable::Newer { version: 1 })), newer, "{shown}");
-        assert!(newer || matches!(result, Err(Unreadable::Damaged(_))), "{shown}");
     }
 }
 
@@ -503,6 +506,27 @@ fn failed_save_uses_up_its_generation() {
 }
 
 #[test]
+fn a_generation_above_what_is_known_elsewhere_can_be_asked_for() {
+    let (_directory, path) = directory();
+    let (mut store, _) = Store::create(&path, HOME).expect("a new state");
+    assert_eq!(store.save_above(0, &standing()).expect("the disk works"), Generation(2));
+    assert_eq!(store.save_above(17, &standing()).expect("the disk works"), Generation(18));
+    assert!(matches!(store.save_above(u64::MAX, &standing()), Err(Error::Unwritable(Unwritable::TooManySaves))));
+    drop(store);
+    let (store, _) = Store::open(&path, HOME).expect("it is whole");
+    assert_eq!(store.generation(), Generation(18));
+}
+
+#[test]
+fn a_state_is_older_when_the_log_tells_of_a_newer_one() {
+    for (generation, recorded, older) in
+        [(5, None, false), (5, Some(4), false), (5, Some(5), false), (5, Some(6), true), (1, Some(u64::MAX), true)]
+    {
+        assert_eq!(Generation(generation).is_before(recorded), older, "{generation} {recorded:?}");
+    }
+}
+
+#[test]
 fn every_error_says_what_to_do() {
     let unreadable = |source| Error::Unreadable { path: "p".into(), source };
     for error in [
@@ -518,67 +542,6 @@ fn every_error_says_what_to_do() {
         Error::Unwritable(Unwritable::TooManyRefusals),
     ] {
         assert!(!error.hint().is_empty(), "{error}");
-    }
-}
-
-fn origin() -> impl Strategy<Value = Origin> {
-    prop_oneof![
-        Just(Origin::Listed),
-        any::<[u8; 4]>().prop_map(|octets| Origin::OtherAddress(std::net::IpAddr::from(octets).into())),
-        any::<[u8; 16]>().prop_map(|octets| {
-            let network = ipnet::Ipv6Net::new(octets.into(), 64).expect("64 is a prefix").trunc();
-            Origin::PerAddress(network.into())
-        }),
-    ]
-}
-
-fn any_refusal() -> impl Strategy<Value = Refusal> {
-    let kind = prop_oneof![Just(RefusalKind::Denial), Just(RefusalKind::Block)];
-    let names =
-        (any::<String>(), any::<String>()).prop_filter("short", |(by, channel)| by.len().max(channel.len()) <= 256);
-    ("[!-~]{1,64}", proptest::option::of(origin()), kind, names, any::<(i64, i64)>()).prop_map(
-        |(node, origin, kind, (by, channel), (at, until))| Refusal {
-            node: NodeUuid::parse(&node).expect("printable"),
-            origin,
-            kind,
-            by: by.into(),
-            channel: channel.into(),
-            at: WallTime::from_unix_millis(at),
-            until: WallTime::from_unix_millis(until),
-        },
-    )
-}
-
-fn any_approval() -> impl Strategy<Value = LastApproval> {
-    ("[!-~]{1,64}", origin(), "\\PC{0,60}", any::<i64>()).prop_map(|(node, origin, by, at)| LastApproval {
-        node: NodeUuid::parse(&node).expect("printable"),
-        origin,
-        by: by.into(),
-        at: WallTime::from_unix_millis(at),
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn every_state_reads_back_as_it_was(
-        refusals in proptest::collection::vec(any_refusal(), 0..8),
-        approvals in proptest::collection::vec(any_approval(), 0..8),
-        generation in 1..=u64::MAX,
-        installation: u128,
-    ) {
-        let standing = Standing { refusals, approvals, ..Standing::default() };
-        let (generation, installation) = (Generation(generation), Uuid::from_u128(installation));
-        let bytes = format::write(generation, installation, &standing).expect("it is small");
-        prop_assert_eq!(read(&bytes, installation), Ok((generation, standing)));
-    }
-
-    #[test]
-    fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512), text in any::<String>()) {
-        drop(read(&bytes, HOME));
-        drop(read(&sealed(&text), HOME));
-        drop(read(&sealed(&format!("nightlatch-state 1 {HOME} 1\n{text}\n")), HOME));
     }
 }
 

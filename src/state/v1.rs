@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::format::Unreadable;
+use super::format::{Unreadable, Unwritable};
 use crate::clock::WallTime;
 use crate::peer;
 use crate::peer::standing::{self, LastApproval, RefusalKind, Standing};
@@ -16,33 +16,7 @@ pub const MAX_REFUSALS: usize = 4096;
 pub const MAX_APPROVALS: usize = 4096;
 
 /// Longest name of an approver or a channel, in bytes.
-const MAX_NAME_LEN: usize = 256;
-
-/// Why a state cannot be saved: it could not be read back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unwritable {
-    /// A body could not be put into words: a bug.
-    #[error("the state could not be encoded")]
-    Encode,
-    /// The name of an approver or a channel is too long.
-    #[error("the name of an approver or channel is longer than {MAX_NAME_LEN} bytes")]
-    Name,
-    /// A network has bits set past its prefix.
-    #[error("a network has host bits set")]
-    Network,
-    /// All in all it is too long.
-    #[error("the state would be longer than 4 MiB")]
-    TooLong,
-    /// There are too many last approvals.
-    #[error("there are more than {MAX_APPROVALS} last approvals")]
-    TooManyApprovals,
-    /// There are too many denials and blocks.
-    #[error("there are more than {MAX_REFUSALS} denials and blocks")]
-    TooManyRefusals,
-    /// There are no generations left.
-    #[error("the state was saved 2^64 - 1 times")]
-    TooManySaves,
-}
+pub(super) const MAX_NAME_LEN: usize = 256;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +27,7 @@ struct Body {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Refusal {
+pub(super) struct Refusal {
     node: String,
     origin: Option<Origin>,
     kind: Kind,
@@ -65,7 +39,7 @@ struct Refusal {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Approval {
+pub(super) struct Approval {
     node: String,
     origin: Origin,
     by: String,
@@ -81,7 +55,7 @@ enum Kind {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-enum Origin {
+pub(super) enum Origin {
     Listed,
     OtherAddress { network: IpNet },
     PerAddress { network: IpNet },
@@ -95,8 +69,15 @@ pub(super) fn read(body: &str) -> Result<Standing, Unreadable> {
     Ok(Standing { refusals, approvals, ..Standing::default() })
 }
 
-/// Writes a body.
+/// The one form in which a body of this version says `standing`. Nothing is saved in it any more: what has been read is
+/// compared with it.
 pub(super) fn write(standing: &Standing) -> Result<String, Unwritable> {
+    let (refusals, approvals) = entries(standing)?;
+    serde_json::to_string(&Body { refusals, approvals }).map_err(|_| Unwritable::Encode)
+}
+
+/// Denials and blocks, and last approvals, as they are written.
+pub(super) fn entries(standing: &Standing) -> Result<(Vec<Refusal>, Vec<Approval>), Unwritable> {
     if standing.refusals.len() > MAX_REFUSALS {
         return Err(Unwritable::TooManyRefusals);
     }
@@ -105,7 +86,7 @@ pub(super) fn write(standing: &Standing) -> Result<String, Unwritable> {
     }
     let refusals = standing.refusals.iter().map(Refusal::try_from).collect::<Result<_, _>>()?;
     let approvals = standing.approvals.iter().map(Approval::try_from).collect::<Result<_, _>>()?;
-    serde_json::to_string(&Body { refusals, approvals }).map_err(|_| Unwritable::Encode)
+    Ok((refusals, approvals))
 }
 
 impl TryFrom<Refusal> for standing::Refusal {
@@ -186,7 +167,6 @@ impl TryFrom<peer::Origin> for Origin {
     type Error = Unwritable;
 
     fn try_from(origin: peer::Origin) -> Result<Self, Unwritable> {
-        let checked = |network: IpNet| (network == network.trunc()).then_some(network).ok_or(Unwritable::Network);
         Ok(match origin {
             peer::Origin::Listed => Self::Listed,
             peer::Origin::OtherAddress(network) => Self::OtherAddress { network: checked(network)? },
@@ -195,10 +175,14 @@ impl TryFrom<peer::Origin> for Origin {
     }
 }
 
-fn node(text: &str) -> Result<NodeUuid, Unreadable> {
+pub(super) fn node(text: &str) -> Result<NodeUuid, Unreadable> {
     NodeUuid::parse(text).map_err(|_| Unreadable::Damaged("a node is not an identifier"))
 }
 
-fn name(text: &str) -> Result<String, Unwritable> {
+pub(super) fn name(text: &str) -> Result<String, Unwritable> {
     if text.len() > MAX_NAME_LEN { Err(Unwritable::Name) } else { Ok(text.into()) }
+}
+
+pub(super) fn checked(network: IpNet) -> Result<IpNet, Unwritable> {
+    if network == network.trunc() { Ok(network) } else { Err(Unwritable::Network) }
 }

@@ -125,11 +125,11 @@ what_the_new_one_does_not_take_runs_on() {
 
 a_newer_state_is_refused_and_kept() {
     inside systemctl stop --quiet nightlatch.service
-    inside sh -c 'cd /var/lib/nightlatch && cp -a state /root/state && printf "nightlatch-state 2 newer\n\n" >state &&
+    inside sh -c 'cd /var/lib/nightlatch && cp -a state /root/state && printf "nightlatch-state 3 newer\n\n" >state &&
         printf "sha256 %s\n" "$(sha256sum <state | cut -d " " -f 1)" >>state && sha256sum state >/root/sum'
     ! inside timeout 20 systemctl start nightlatch.service 2>/dev/null || fail "a server starts with the state of a newer one"
     inside journalctl --unit=nightlatch.service >"$T/journal"
-    grep -q "the state has version 2" "$T/journal" || fail "the journal does not say that the state is newer"
+    grep -q "the state has version 3" "$T/journal" || fail "the journal does not say that the state is newer"
     grep -q "install the newer nightlatch again" "$T/journal" || fail "the journal does not say what to do"
     inside systemctl stop --quiet nightlatch.service
     inside sh -c 'cd /var/lib/nightlatch && sha256sum --quiet --check /root/sum' || fail "the newer state was changed"

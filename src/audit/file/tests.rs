@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use rustix::fs::{FileType, mknodat};
 use tempfile::TempDir;
 
-use super::super::record::{Entry, Record, StateSaved};
+use super::super::record::{Detail, Entry, Record, StateSaved, Stopped};
 use super::*;
 
 const NOW: WallTime = WallTime::from_unix_millis(1_795_419_608_123);
@@ -208,4 +208,59 @@ fn a_log_that_a_server_writes_to_can_be_looked_at_and_stays_as_it_is() {
     symlink(&path, &link).expect("linked");
     assert!(matches!(look(&link), Err(Error::NotAFile(_))));
     assert!(matches!(look(directory.path()), Err(Error::NotAFile(_))));
+}
+
+/// A record that is not about the state, as long as most are.
+fn other(seq: u64) -> Vec<u8> {
+    let entry = Entry::from(Stopped { reason: Detail::new(&"state-saved ".repeat(40)) });
+    Record { seq, time: NOW, entry }.line().expect("a record can be written")
+}
+
+#[test]
+fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
+    let (_directory, path) = directory();
+    let (file, _) = File::open(&path, NOW).expect("a new log");
+    assert_eq!(file.last_saved(), None, "nothing is known");
+    drop(file);
+    let begin = fs::read(&path).expect("it is there");
+    let fill =
+        |bytes: usize| (100..).flat_map(other).take(bytes / other(100).len() * other(100).len()).collect::<Vec<_>>();
+    let first = FIRST_STEP as usize;
+    for between in [0, 500, first - 700, first, first + 500, first + WINDOW, 3 * WINDOW] {
+        // Each place of the record against the bounds of the parts that are looked at.
+        for shift in [0, 1, 60, 119, 500] {
+            let body = [line(3), line(17), fill(between), vec![b'\n'; shift]].concat();
+            fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
+            let (file, _) = File::open(&path, NOW).unwrap_or_else(|error| panic!("{between} {shift}: {error}"));
+            assert_eq!(file.last_saved(), Some(17), "{between} {shift}");
+            drop(file);
+            assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
+        }
+    }
+}
+
+#[test]
+fn the_search_for_what_was_saved_last_ends() {
+    let (_directory, path) = directory();
+    let begin = written(&path, 2);
+    let junk = (100..).flat_map(other).take(3 * WINDOW).collect::<Vec<_>>();
+    fs::write(&path, [&begin[..], &junk].concat()).expect("it can be written");
+    let (file, length) = (fs::File::open(&path).expect("it is there"), (begin.len() + junk.len()) as u64);
+    let header_len = header(NOW).len() as u64;
+    let find = |limit| find_last_saved(&file, header_len, length, limit).expect("it can be read");
+    assert_eq!(find(2 * WINDOW as u64), None, "it stands further back");
+    assert_eq!(find(junk.len() as u64 + 60), None, "half of it is no record");
+    assert_eq!(find(length), Some(2));
+    assert_eq!(find(MAX_SEARCH), Some(2));
+}
+
+#[test]
+fn a_torn_record_of_a_save_does_not_count() {
+    let (_directory, path) = directory();
+    let whole = written(&path, 3);
+    fs::write(&path, &whole[..whole.len() - 1]).expect("it can be written");
+    assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(2));
+    assert_eq!(File::open(&path, NOW).expect("it is a log").0.last_saved(), Some(2));
+    fs::remove_file(&path).expect("moved away");
+    assert_eq!(File::open(&path, NOW).expect("a new log").0.last_saved(), None, "nothing is known");
 }

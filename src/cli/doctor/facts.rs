@@ -222,6 +222,8 @@ pub(super) struct AuditEnd {
     pub(super) torn: u64,
     /// Lines near the end that are no records.
     pub(super) damaged: u64,
+    /// The generation of the state that it told of last.
+    pub(super) last_saved: Option<u64>,
 }
 
 /// Room on a file system.

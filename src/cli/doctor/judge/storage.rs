@@ -31,7 +31,7 @@ pub(super) fn storage(host: &Host) -> Vec<Finding> {
     let mut findings = vec![directory];
     findings.push(match &state.state {
         Err(_) if blocked => Finding::not_looked_at(Check::State, "", &unusable),
-        Ok(generation) => Finding::ok(Check::State, "", format!("the state can be read (generation {generation})")),
+        Ok(generation) => age(state, *generation),
         Err(complaint) => match &complaint.unseen {
             Some(unseen) => Finding::not_looked_at(Check::State, "", unseen),
             None => Finding::wrong(Check::State, "", &complaint.error, &complaint.hint),
@@ -44,6 +44,21 @@ pub(super) fn storage(host: &Host) -> Vec<Finding> {
         Err(unseen) => Finding::not_looked_at(Check::DiskSpace, about, unseen),
     });
     findings
+}
+
+/// Whether the audit log tells of a newer state than this one.
+fn age(state: &State, generation: u64) -> Finding {
+    let saved = state.audit.as_ref().and_then(|end| end.as_ref().ok()?.last_saved).unwrap_or(0);
+    if saved <= generation {
+        return Finding::ok(Check::State, "", format!("the state can be read (generation {generation})"));
+    }
+    let found = format!("it is older than the audit log tells: it is generation {generation}, and {saved} was saved");
+    Finding::warning(
+        Check::State,
+        "",
+        found,
+        "put a newer backup back with nightlatch state import; with this one the server starts locked",
+    )
 }
 
 fn directory(host: &Host, state: &State, server: Option<&Unit>) -> Finding {
@@ -141,7 +156,8 @@ fn audit(state: &State, running: Option<&Unit>) -> Finding {
             };
         }
     };
-    let AuditEnd { last, at, torn, damaged } = end;
+    // What it tells of the state is judged there.
+    let AuditEnd { last, at, torn, damaged, last_saved: _ } = end;
     if *damaged > 0 {
         let found = format!("{damaged} lines near its end are no records");
         let hint = "keep a copy of audit.log, and look at the end: the server goes on after the last record";

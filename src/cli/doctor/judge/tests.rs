@@ -105,7 +105,7 @@ fn healthy() -> Host {
             path: "/var/lib/nightlatch".into(),
             directory: entry(Kind::Directory, 0o700, 994),
             state: Ok(4),
-            audit: Some(Ok(AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0 })),
+            audit: Some(Ok(AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, last_saved: Some(4) })),
             holder: Some(158),
             room: Ok(Room { bytes: 1 << 30, files: Some(10_000), read_only: false }),
         }),
@@ -398,10 +398,22 @@ fn a_state_that_cannot_be_used() {
 }
 
 #[test]
+fn a_state_that_is_older_than_the_audit_log_tells() {
+    let saved = |generation| {
+        move |host: &mut Host| {
+            let end = AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, last_saved: Some(generation) };
+            host.state().audit = Some(Ok(end));
+        }
+    };
+    assert_found(saved(5), Check::State, Warning, "generation 4, and 5 was saved", "starts locked");
+    assert_eq!(told(saved(3), Check::State)[0].verdict, Verdict::Ok, "a crash came before the record of the last save");
+}
+
+#[test]
 fn an_audit_log_with_a_bad_end() {
     let end = |torn, damaged| {
         move |host: &mut Host| {
-            host.state().audit = Some(Ok(AuditEnd { last: 9, at: None, torn, damaged }));
+            host.state().audit = Some(Ok(AuditEnd { last: 9, at: None, torn, damaged, last_saved: None }));
         }
     };
     assert_found(end(0, 2), Check::AuditLog, Warning, "2 lines", "keep a copy");
@@ -587,7 +599,8 @@ fn a_clock_that_is_wrong() {
     let built = |host: &mut Host| host.built = Some(days_ago(-1));
     assert_found(built, Check::Clock, Wrong, "before this program was built", "set the clock");
     let record = |host: &mut Host| {
-        host.state().audit = Some(Ok(AuditEnd { last: 9, at: Some(days_ago(-1)), torn: 0, damaged: 0 }));
+        host.state().audit =
+            Some(Ok(AuditEnd { last: 9, at: Some(days_ago(-1)), torn: 0, damaged: 0, last_saved: None }));
     };
     assert_found(record, Check::Clock, Wrong, "before the last record", "set the clock");
 }

@@ -119,18 +119,20 @@ pub(super) fn state(config: &Config, server: Option<&Unit>) -> State {
         }
         _ => None,
     };
+    // Before the state: a running server saves first, and records it then.
+    let log = audit::file::look(&path.join("audit.log"));
     let state = state::look(path, config.installation).map(state::Generation::get).map_err(|error| Complaint {
         error: chain(&error),
         hint: error.hint().replace("CONFIGURATION", "/etc/nightlatch/nightlatch.toml"),
         unseen: denied.clone(),
     });
-    let log = audit::file::look(&path.join("audit.log"));
     let audit = log.map_err(|error| Complaint { error: chain(&error), hint: error.hint().into(), unseen: denied });
     let end = |look: audit::file::Look| AuditEnd {
         last: look.tail.next_seq.saturating_sub(1),
         at: look.last,
         torn: look.tail.cut,
         damaged: look.tail.repaired.as_ref().map_or(0, |repaired| repaired.damaged_lines),
+        last_saved: look.last_saved,
     };
     State {
         path: path.clone(),
