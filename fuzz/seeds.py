@@ -168,7 +168,21 @@ KEY_RECORD = (
 )
 
 
+SMBIOS1 = b"smbios1: uuid=0d6f1a52-7c1e-4b57-9a3b-52f1c3b7e901"
+# Files of virtual machines, with a byte of zeros between them.
+PROXMOX = {
+    "one": b"boot: order=scsi0\nname: web\n" + SMBIOS1 + b",base64=1,manufacturer=UUVNVQ==\n",
+    "copies": b"name: web\n" + SMBIOS1 + b"\n\0name: web\n" + SMBIOS1 + b"\n",
+    "same-name": b"name: web\n" + SMBIOS1 + b"\n\0name: web\nsmbios1: uuid=5be1c6a0-91d4-4e0c-8f60-0a9d3c47b2d2\n",
+    "pending-and-snapshot": b"#a comment%3A x\r\nname: cp-1\r\n" + SMBIOS1 + b"\r\n\r\n[PENDING]\r\ndelete: smbios1\r\n[old]\r\nname: y\r\n",
+    "left-out": b"template: 1\n" + SMBIOS1 + b"\n\0name: x\n\0args: -uuid y\n" + SMBIOS1 + b"\n\0smbios1: uuid=00000000-0000-0000-0000-000000000000\n",
+    "like-a-code": b"name: k7q2\n" + SMBIOS1 + b"\n",
+}
+
+
 def main():
+    for name, data in PROXMOX.items():
+        write("proxmox", name, data)
     for name, data in bot_session().items():
         write("bot_session", name, data)
     write("bot_updates", "press-text-move", UPDATE)

@@ -15,11 +15,13 @@ pub mod init;
 pub mod keygen;
 pub mod lock;
 pub mod man;
+pub mod nodes;
 pub mod recover;
 pub mod seal;
 pub mod serve;
 pub mod state;
 pub mod status;
+pub mod talos_config;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -58,6 +60,10 @@ enum Command {
     Unblock(approvals::UnblockArgs),
     Lock(lock::Args),
     Unlock(lock::UnlockArgs),
+    /// See and change which nodes are listed
+    Nodes(nodes::Args),
+    /// Print what encrypts a node's disks with keys of this server, as a patch of its machine configuration
+    TalosConfig(talos_config::Args),
     /// Check the configuration and say what it means
     Check(check::Args),
     /// Look at everything that has to be right on this host
@@ -100,6 +106,8 @@ impl Cli {
             Command::Unblock(args) => approvals::run_unblock(args),
             Command::Lock(args) => lock::run(args),
             Command::Unlock(args) => lock::unlock(args),
+            Command::Nodes(args) => nodes::run(args),
+            Command::TalosConfig(args) => talos_config::run(&args),
             Command::Check(args) => check::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Credentials(args) => credentials::run(args),

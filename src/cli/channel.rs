@@ -16,10 +16,10 @@ use super::{APPROVERS_GROUP, Failure, check, exit};
 use crate::clock::{Clock, HostClock};
 
 /// Where the socket unit of the package puts it.
-const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
+pub(super) const DEFAULT_SOCKET: &str = "/run/nightlatch/cli.sock";
 
 /// How long the server may take, with its start. While it cannot start, systemd lets whoever connects wait for ever.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What every command that speaks to the server takes.
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,10 @@ pub(super) struct Options {
     socket: Option<PathBuf>,
     /// Take the socket from this configuration
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Print JSON, one object per line, for scripts
     #[arg(long, global = true)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Options {
@@ -57,7 +57,11 @@ impl Options {
         runtime.block_on(async { work(&mut Session::new(socket, self.json)).await })
     }
 
-    fn socket(&self) -> Result<PathBuf, Failure> {
+    /// Where the server is.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn socket(&self) -> Result<PathBuf, Failure> {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
         }
@@ -170,7 +174,7 @@ pub(super) fn refused(socket: &Path, status: &Status) -> Failure {
                 .hint("run it as a user who is listed as approver with this uid, or as root to look only")
         }
         Code::NotFound => {
-            Failure::new(exit::DATA, text::printable(status.message())).hint("nightlatch status --all lists the nodes")
+            Failure::new(exit::DATA, text::printable(status.message())).hint("nightlatch nodes lists the nodes")
         }
         Code::Unimplemented => Failure::new(exit::UNAVAILABLE, "the server does not know this call").hint(
             "it is of another version than this command: systemctl restart nightlatch.service runs the installed one",

@@ -176,7 +176,7 @@ fn listed(items: &[impl ToString], none: &str) -> String {
 }
 
 /// Writes `rows` in columns below `header`; nothing when there are no rows.
-fn table<const COLUMNS: usize>(text: &mut String, header: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) {
+pub(super) fn table<const COLUMNS: usize>(text: &mut String, header: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) {
     if rows.is_empty() {
         return;
     }

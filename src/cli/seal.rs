@@ -1,6 +1,6 @@
 //! `nightlatch seal` and `nightlatch unseal`: what a Talos node does, done by hand, against any server of the protocol.
 
-mod call;
+pub(super) mod call;
 mod tls;
 
 use std::fs::{File, OpenOptions};

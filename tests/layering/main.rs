@@ -107,6 +107,10 @@ const TABLE: &[Row] = &[
         beyond: &[
             ("clock", "people are told how long ago things were, and the composition root is given the host's clock"),
             (
+                "peer",
+                "import-proxmox proposes no identifier that the configuration refuses, or that many machines share",
+            ),
+            (
                 "state",
                 "init makes the state that serve refuses to start without, credentials the key record, and doctor looks at both",
             ),

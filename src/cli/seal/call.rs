@@ -29,14 +29,14 @@ const MAX_TEXT_LEN: usize = 300;
 
 /// Where the server listens.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(in crate::cli) struct Endpoint {
     uri: Uri,
     is_tls: bool,
 }
 
 /// Why a URL is no endpoint that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum UnusableEndpoint {
+pub(in crate::cli) enum UnusableEndpoint {
     #[error("it is not a URL such as grpc://192.0.2.10:4050")]
     Malformed,
     #[error("it has no port; a node would call port 443, so write the port, such as grpc://192.0.2.10:4050")]
@@ -66,6 +66,19 @@ impl FromStr for Endpoint {
             return Err(UnusableEndpoint::NoPort);
         }
         Ok(Self { uri, is_tls })
+    }
+}
+
+impl Endpoint {
+    /// Whether it is called inside TLS.
+    pub(in crate::cli) fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    pub(in crate::cli) fn host(&self) -> &str {
+        let host = self.uri.host().unwrap_or_default();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 }
 
