@@ -223,19 +223,24 @@ fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     assert_eq!(file.last_saved(), None, "nothing is known");
     drop(file);
     let begin = fs::read(&path).expect("it is there");
-    let fill =
-        |bytes: usize| (100..).flat_map(other).take(bytes / other(100).len() * other(100).len()).collect::<Vec<_>>();
-    let first = FIRST_STEP as usize;
-    for between in [0, 500, first - 700, first, first + 500, first + WINDOW, 3 * WINDOW] {
-        // Each place of the record against the bounds of the parts that are looked at.
-        for shift in [0, 1, 60, 119, 500] {
-            let body = [line(3), line(17), fill(between), vec![b'\n'; shift]].concat();
-            fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
-            let (file, _) = File::open(&path, NOW).unwrap_or_else(|error| panic!("{between} {shift}: {error}"));
-            assert_eq!(file.last_saved(), Some(17), "{between} {shift}");
-            drop(file);
-            assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
-        }
+    // Records, and as many empty lines as make it this long.
+    let fill = |length: usize| {
+        let records = length / other(100).len();
+        let mut bytes: Vec<u8> = (100..).take(records).flat_map(other).collect();
+        bytes.resize(length, b'\n');
+        bytes
+    };
+    // Each place of the record against the bounds of the parts that are looked at.
+    let bounds = [0, FIRST_STEP as usize, FIRST_STEP as usize + WINDOW - MAX_LINE_LEN, 2 * WINDOW];
+    for (bound, before) in
+        bounds.into_iter().flat_map(|bound| [0, 1, 50, line(17).len(), 500].map(|before| (bound, before)))
+    {
+        let body = [line(3), line(17), fill(bound.saturating_sub(before))].concat();
+        fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
+        let (file, _) = File::open(&path, NOW).unwrap_or_else(|error| panic!("{before} before {bound}: {error}"));
+        assert_eq!(file.last_saved(), Some(17), "{before} before {bound}");
+        drop(file);
+        assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
     }
 }
 
