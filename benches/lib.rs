@@ -90,7 +90,7 @@ impl Records for NoRecords {
 
 /// Everything that one call of one node passes through, with the other nodes that a server knows besides.
 pub struct Steps {
-    admission: Admission,
+    admission: Arc<Admission>,
     gate: Arc<Gate>,
     source: LocalKey,
     keks: Keks,
@@ -110,10 +110,12 @@ impl Steps {
         let approvers = vec![Approver { name: "alice".into(), uid: Some(1000), telegram_id: None }];
         let policy = Policy { default: layer, approvers, ..Policy::default() };
         let clock = Arc::new(HostClock);
-        let gate = Gate::new(policy, Timings::default(), Standing::default(), clock, Arc::new(NoRecords));
+        let admission = Arc::new(Admission::new(networks, nodes, UuidPolicy::default()));
+        let (timings, standing) = (Timings::default(), Standing::default());
+        let gate = Gate::new(policy, timings, standing, Arc::clone(&admission), clock, Arc::new(NoRecords));
         let node = NodeUuid::parse(&uuid(0))?;
         Ok(Self {
-            admission: Admission::new(networks, nodes, UuidPolicy::default()),
+            admission,
             gate: Arc::new(gate),
             keks: danger_offline::keks(&key(1), &node, &[]),
             source: LocalKey::new(key(1)),
@@ -250,7 +252,7 @@ impl Judged {
     pub fn new(others: usize, granted: bool) -> Result<Self> {
         let now = HostClock.now();
         let mut judged = Self {
-            ledger: Ledger::new(Timings { uses: u32::MAX, ..Timings::default() }, Standing::default(), now),
+            ledger: Ledger::new(Timings { uses: u32::MAX, ..Timings::default() }, Standing::default(), now, |_| None),
             call: call(0)?,
             rule: rule(Action::Ask)?,
             fresh: 0,

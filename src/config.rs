@@ -67,6 +67,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// Nodes, in the order of the file: at most 4,096.
     pub nodes: Vec<Node>,
+    /// How nodes that are not listed may ask to be; `None` when they are refused.
+    pub enrolment: Option<Enrolment>,
     /// The people who may answer: at most 256.
     pub approvers: Vec<Approver>,
     /// The processes through which they answer: at most 16.
@@ -183,6 +185,15 @@ pub struct Node {
     pub rules: Rules,
 }
 
+/// How nodes that are not listed may ask to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    /// From where.
+    pub networks: Vec<IpNet>,
+    /// The cluster that they will belong to.
+    pub cluster: Option<Box<str>>,
+}
+
 /// A person who may answer, known by one or both of the ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approver {
@@ -250,6 +261,12 @@ pub struct Timings {
     pub seal_grant_for: Duration,
     /// Releases under such a grant.
     pub seal_grant_uses: u32,
+    /// How long a grant lives that is given ahead.
+    pub grant_for: Duration,
+    /// The longest that an approver may give ahead.
+    pub grant_max: Duration,
+    /// Releases under such a grant, for each node.
+    pub grant_uses: u32,
 }
 
 /// What goes to the journal.

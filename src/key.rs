@@ -13,6 +13,7 @@ pub mod stretching;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use kek::{Kek, Keks};
 
@@ -130,6 +131,9 @@ pub enum Unavailable {
     /// The key of the node is still being derived from the passphrase. Nothing is lost: the next call finds it.
     #[error("the key of the node is still being derived from the passphrase {0}")]
     NotDerived(KeyId),
+    /// It is not in memory: everything is locked, or it could not be read again after that.
+    #[error("the key is not in memory: nightlatch status says why, and how it comes back")]
+    NotInMemory,
     /// The blob names a key that is configured with another salt or other parameters, so nobody sealed it.
     #[error("the blob names the key {0} with a salt or parameters that are not those of that key")]
     OtherParameters(KeyId),
@@ -158,29 +162,86 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn keks<'a>(&'a self, approved: &'a Approved) -> PendingKeks<'a>;
 }
 
-/// Every configured key.
+/// Every configured key, as long as everything is not locked.
 #[derive(Debug)]
-pub struct Keyring {
-    sealing: Box<dyn Source>,
+pub struct Keyring(RwLock<Arc<Held>>);
+
+/// The keys that are in memory.
+#[derive(Debug)]
+pub struct Held {
+    sealing: Option<Box<dyn Source>>,
     opening: Vec<Box<dyn Source>>,
+    /// Whether others are configured as well, which could not be read.
+    incomplete: bool,
+}
+
+impl Held {
+    /// A key that seals, and others that only open.
+    #[must_use]
+    pub fn new(sealing: Box<dyn Source>, opening: Vec<Box<dyn Source>>) -> Self {
+        Self { sealing: Some(sealing), opening, incomplete: false }
+    }
+
+    /// What could be read of several keys, perhaps without the one that seals.
+    #[must_use]
+    pub fn incomplete(sealing: Option<Box<dyn Source>>, opening: Vec<Box<dyn Source>>) -> Self {
+        Self { sealing, opening, incomplete: true }
+    }
+
+    fn none() -> Self {
+        Self::incomplete(None, vec![])
+    }
+
+    fn source(&self, selector: &Selector) -> Result<&dyn Source, Unavailable> {
+        let Selector::Opening(named) = selector else {
+            return self.sealing.as_deref().ok_or(Unavailable::NotInMemory);
+        };
+        let source = self.sources().find(|held| held.key().names_the_same(named));
+        let source = source.ok_or(match self.incomplete {
+            true => Unavailable::NotInMemory,
+            false => Unavailable::UnknownKey(named.id),
+        })?;
+        if source.key() == *named { Ok(source) } else { Err(Unavailable::OtherParameters(named.id)) }
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &dyn Source> {
+        self.sealing.iter().chain(&self.opening).map(|source| &**source)
+    }
 }
 
 impl Keyring {
     /// A keyring that seals with `sealing` and opens with that and with `opening`.
     #[must_use]
     pub fn new(sealing: Box<dyn Source>, opening: Vec<Box<dyn Source>>) -> Self {
-        Self { sealing, opening }
+        Self(RwLock::new(Arc::new(Held::new(sealing, opening))))
     }
 
-    /// The id of the key that seals.
+    /// A keyring without keys, as one is that was wiped.
     #[must_use]
-    pub fn sealing_id(&self) -> KeyId {
-        self.sealing.key().id
+    pub fn wiped() -> Self {
+        Self(RwLock::new(Arc::new(Held::none())))
     }
 
-    /// The ids of all keys, that of the key that seals first.
-    pub fn ids(&self) -> impl Iterator<Item = KeyId> {
-        self.sources().map(|source| source.key().id)
+    /// Holds `keys` from now on, instead of those that it holds.
+    pub fn fill(&self, keys: Held) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// Holds no keys from now on. They are wiped once no call uses them any more, which takes seconds at most.
+    pub fn wipe(&self) {
+        self.fill(Held::none());
+    }
+
+    /// The id of the key that seals, if it is in memory.
+    #[must_use]
+    pub fn sealing_id(&self) -> Option<KeyId> {
+        self.held().sealing.as_ref().map(|source| source.key().id)
+    }
+
+    /// The ids of all keys in memory, that of the key that seals first.
+    #[must_use]
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.held().sources().map(|source| source.key().id).collect()
     }
 
     /// The KEKs for an approved call from the key that `selector` says.
@@ -188,26 +249,19 @@ impl Keyring {
     /// # Errors
     /// [`Unavailable`], with the reason for the record.
     pub async fn keks(&self, approved: &Approved, selector: &Selector) -> Result<Keks, Unavailable> {
-        self.source(selector)?.keks(approved).await
+        self.held().source(selector)?.keks(approved).await
     }
 
     /// Begins what the key that `selector` says will take long for, while people are asked. Only for a node that is
     /// listed, which an [`Admitted`] proves.
     pub fn prepare(&self, admitted: &Admitted, selector: &Selector) {
-        if let Ok(source) = self.source(selector) {
+        if let Ok(source) = self.held().source(selector) {
             source.prepare(admitted);
         }
     }
 
-    fn source(&self, selector: &Selector) -> Result<&dyn Source, Unavailable> {
-        let Selector::Opening(named) = selector else { return Ok(&*self.sealing) };
-        let source =
-            self.sources().find(|held| held.key().names_the_same(named)).ok_or(Unavailable::UnknownKey(named.id))?;
-        if source.key() == *named { Ok(source) } else { Err(Unavailable::OtherParameters(named.id)) }
-    }
-
-    fn sources(&self) -> impl Iterator<Item = &dyn Source> {
-        std::iter::once(&*self.sealing).chain(self.opening.iter().map(|source| &**source))
+    fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -267,8 +321,8 @@ mod tests {
     fn the_sealing_key_seals_and_a_named_key_opens() {
         let keyring = Keyring::new(Box::new(key(1)), vec![Box::new(key(2))]);
         let [first, second] = [key(1).key().id, key(2).key().id];
-        assert_eq!(keyring.sealing_id(), first);
-        assert_eq!(keyring.ids().collect::<Vec<_>>(), [first, second]);
+        assert_eq!(keyring.sealing_id(), Some(first));
+        assert_eq!(keyring.ids(), [first, second]);
 
         let seal = approved(Operation::Seal, &[]);
         assert_eq!(keks(&keyring, &seal, Selector::Sealing).expect("it is there").own().key_id(), first);
@@ -327,9 +381,9 @@ mod tests {
             for bit in 0..256 {
                 let mut damaged = key(1);
                 damaged.damage_for_test(bit);
-                let mut keyring = Keyring::new(Box::new(damaged), vec![]);
+                let keyring = Keyring::new(Box::new(damaged), vec![]);
                 assert_eq!(keks(&keyring, &approved, selector).map(|_| ()), Err(Unavailable::Damaged(id)), "bit {bit}");
-                keyring.sealing = Box::new(key(1));
+                keyring.fill(Held::new(Box::new(key(1)), vec![]));
                 assert!(keks(&keyring, &approved, selector).is_ok());
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod in_progress;
+pub mod name;
 pub mod rate_limit;
 pub mod standing;
 

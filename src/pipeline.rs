@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::basis::Basis;
 pub use self::ending::Ending;
-use crate::approval::gate::{Approved, Caller, Gate, NotApproved};
+use crate::approval::gate::{Approved, Caller, Gate, NotApproved, Passing};
 pub use crate::audit::log::Recorded;
 use crate::audit::log::{Log, Unrecorded};
 use crate::audit::record::{Entry, Reason};
@@ -98,7 +98,7 @@ pub enum Refusal {
 pub struct Pipeline {
     admission: Arc<Admission>,
     gate: Arc<Gate>,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     log: Log,
     clock: Arc<dyn Clock>,
     calls: AtomicU64,
@@ -114,7 +114,13 @@ impl fmt::Debug for Pipeline {
 impl Pipeline {
     /// A pipeline of these steps.
     #[must_use]
-    pub fn new(admission: Arc<Admission>, gate: Arc<Gate>, keyring: Keyring, log: Log, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        admission: Arc<Admission>,
+        gate: Arc<Gate>,
+        keyring: Arc<Keyring>,
+        log: Log,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let endings = Counts::new(Ending::of_every_operation());
         Self { admission, gate, keyring, log, clock, calls: AtomicU64::new(0), endings }
     }
@@ -154,6 +160,10 @@ impl Pipeline {
     async fn answer(&self, call: Call) -> Result<Recorded<Result<Answer, Refusal>>, Refusal> {
         let caller = Caller { deadline: call.deadline, gone: call.gone };
         let request = call.request?;
+        if let Some(candidate) = self.admission.candidate(self.clock.now().moment, &request, &call.peer) {
+            // Whether it is to be listed is all that is asked: nothing is released to it by this call.
+            return Err(self.gate.enrol(&candidate, &caller).await.into());
+        }
         let named = self.admission.node(request.node());
         let admitted = self
             .admission
@@ -166,7 +176,7 @@ impl Pipeline {
         let approved = self.gate.approve(admitted, &caller).await?;
         let basis = Basis::of(&approved);
         match self.perform(approved, &caller).await {
-            Ok(outcome) => {
+            Ok((outcome, _passing)) => {
                 let release = basis.release(&outcome, self.clock.now());
                 self.gate.sealed_under(&release);
                 let recorded =
@@ -188,11 +198,11 @@ impl Pipeline {
     }
 
     /// The only path to a key.
-    async fn perform(&self, approved: Approved, caller: &Caller) -> Result<Outcome, Refusal> {
+    async fn perform(&self, approved: Approved, caller: &Caller) -> Result<(Outcome, Passing<'_>), Refusal> {
         let selector = seal::select_key(approved.request())?;
         let keks = self.keyring.keks(&approved, &selector).await?;
         // A key may take seconds to derive.
-        self.gate.still_approves(&approved, caller)?;
-        Ok(seal::perform(approved, keks)?)
+        let passing = self.gate.still_approves(&approved, caller).await?;
+        Ok((seal::perform(approved, keks)?, passing))
     }
 }

@@ -252,12 +252,14 @@ fn house(config: &Config) -> House {
         key.copy_from_slice(&bytes("key"));
         Ok::<_, ()>(())
     });
-    let keyring = Keyring::new(Box::new(LocalKey::new(key.expect("cannot fail"))), vec![]);
+    let keyring = Arc::new(Keyring::new(Box::new(LocalKey::new(key.expect("cannot fail"))), vec![]));
     let tail = Tail { next_seq: 1, cut: 0, repaired: None };
     let log = Log::new(memory.clone(), tail, Arc::clone(&clock));
     let (policy, timings) = (assemble::policy(config), assemble::timings(&config.timings));
-    let gate = Arc::new(Gate::new(policy, timings, Standing::default(), Arc::clone(&clock), Arc::new(Nowhere)));
     let admission = Arc::new(assemble::admission(config));
+    let standing = Standing::default();
+    let gate = Gate::new(policy, timings, standing, Arc::clone(&admission), Arc::clone(&clock), Arc::new(Nowhere));
+    let gate = Arc::new(gate);
     let pipeline = Pipeline::new(admission, Arc::clone(&gate), keyring, log, Arc::clone(&clock));
     House { talos: Talos::new(Arc::new(pipeline), clock, TaskTracker::new()), gate, memory }
 }

@@ -1,13 +1,15 @@
 //! Asks, grants and what becomes of them: the data of the ledger, and the events that it reports.
 
+mod event;
+
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::event::{Event, NodeChange, Notice, NoticeKind, Release, Verdict, Voter};
 use super::policy::{Requirement, Vote};
 use crate::clock::{Moment, Now, WallTime};
-use crate::peer::standing::{LastApproval, Refusal};
+use crate::peer::standing::LastApproval;
 use crate::peer::{ListedNode, Origin, Peer};
 use crate::request::{Fingerprint, Operation};
 
@@ -38,6 +40,12 @@ impl MatchCode {
     #[must_use]
     pub const fn from_number(number: u16) -> Self {
         Self(number % Self::COUNT)
+    }
+
+    /// The number of this code, below [`Self::COUNT`].
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
     }
 
     /// The code that follows this one.
@@ -97,7 +105,9 @@ pub struct Ask {
     pub id: AskId,
     /// Its name for people.
     pub code: MatchCode,
-    /// Who wants it.
+    /// What a yes does.
+    pub purpose: Purpose,
+    /// Who wants it. For an enrolment: how it would be listed.
     pub node: ListedNode,
     /// From where, as far as approvals are bound to it.
     pub origin: Origin,
@@ -131,6 +141,15 @@ pub struct Ask {
     pub last_approval: Option<LastApproval>,
 }
 
+/// What a yes to an ask does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The node gets what it asks for.
+    Release,
+    /// The node, which is not listed, is listed with its address. If it asked to seal, that is approved with it.
+    Enrolment,
+}
+
 /// Most blobs of one ask that are told apart; more are counted no further.
 pub const MAX_BLOBS: usize = 64;
 
@@ -156,6 +175,8 @@ pub enum Outcome {
     Blocked,
     /// The node stopped asking, or the rule changed under it.
     Expired,
+    /// Everything was locked.
+    Locked,
 }
 
 impl Outcome {
@@ -167,6 +188,7 @@ impl Outcome {
             Self::Denied => "denied",
             Self::Blocked => "blocked",
             Self::Expired => "expired",
+            Self::Locked => "locked",
         }
     }
 }
@@ -191,9 +213,9 @@ pub struct ClosedAsk {
 /// A grant, as people are told of it.
 #[derive(Debug, Clone)]
 pub struct LiveGrant {
-    /// The ask it came from.
+    /// The ask it came from, or the id of its own that a grant ahead has.
     pub ask: AskId,
-    /// That ask's name for people.
+    /// The name of that for people.
     pub code: MatchCode,
     /// Whose it is.
     pub node: ListedNode,
@@ -205,8 +227,29 @@ pub struct LiveGrant {
     pub votes: Vec<Vote>,
     /// How long it lives still.
     pub left: Duration,
+    /// When that is over, as the host's clock tells the time now.
+    pub until: WallTime,
     /// Releases that are left.
     pub uses_left: u32,
+    /// Whether it was given before anything asked for it.
+    pub ahead: bool,
+}
+
+/// A grant ahead for which more votes are needed.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// Whose it would be.
+    pub node: ListedNode,
+    /// From where.
+    pub origin: Origin,
+    /// The shortest time of those that were voted for.
+    pub lasts: Duration,
+    /// The fewest uses of those that were voted for.
+    pub uses: u32,
+    /// Who has voted for it.
+    pub votes: Vec<Vote>,
+    /// Which votes it needs.
+    pub requirement: Requirement,
 }
 
 /// What a release rests on, for the record and for the channels.
@@ -214,6 +257,14 @@ pub struct LiveGrant {
 pub struct Terms {
     /// The ask whose grant it was; none under an `allow` rule.
     pub grant: Option<GrantTerms>,
+}
+
+impl Terms {
+    /// Whether they spent a use of a grant ahead, which is saved before anything is released.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.ahead)
+    }
 }
 
 /// What is told of the grant behind a release.
@@ -229,127 +280,8 @@ pub struct GrantTerms {
     pub granted_at: Moment,
     /// Releases that are left after this one.
     pub uses_left: u32,
-}
-
-/// Something that left the server, or is about to: sealed, or handed out.
-#[derive(Debug, Clone)]
-pub struct Release {
-    /// Who got it.
-    pub node: ListedNode,
-    /// Where.
-    pub address: IpAddr,
-    /// What was done.
-    pub operation: Operation,
-    /// The blob that was made or opened.
-    pub blob: Fingerprint,
-    /// What it rests on.
-    pub terms: Terms,
-    /// When.
-    pub at: Now,
-}
-
-/// What the channels are told of calls that made no ask: one message stands for many calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// What happened.
-    pub kind: NoticeKind,
-    /// The listed node whose name was used.
-    pub node: Option<ListedNode>,
-    /// One address of those it came from.
-    pub address: IpAddr,
-    /// How many calls it stands for.
-    pub count: u64,
-    /// When it was told.
-    pub at: WallTime,
-}
-
-/// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NoticeKind {
-    /// A listed node's UUID was claimed from an address that is not listed for it.
-    OtherAddress,
-    /// Calls of peers that may not ask at all.
-    Strangers,
-    /// There was no room for another ask.
-    TooManyAsks,
-}
-
-/// Everything that happens to asks and grants, for the record and for the channels.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// An ask was opened.
-    Opened(Ask),
-    /// An open ask's counters or votes changed.
-    Changed(Ask),
-    /// An approver answered.
-    Voted {
-        /// The ask as it was answered.
-        ask: Ask,
-        /// Who answered.
-        by: Voter,
-        /// The answer.
-        verdict: Verdict,
-        /// Whether it decided the ask.
-        decided: bool,
-    },
-    /// An ask has its outcome.
-    Closed(ClosedAsk),
-    /// A denial or block came into force.
-    Refused {
-        /// What it says.
-        refusal: Refusal,
-        /// The node it binds.
-        node: ListedNode,
-        /// The ask that it answered.
-        ask: Option<(AskId, MatchCode)>,
-    },
-    /// A denial or block was ended by a person.
-    Lifted {
-        /// What it said.
-        refusal: Refusal,
-        /// The node it bound.
-        node: ListedNode,
-        /// Who ended it.
-        by: Voter,
-    },
-    /// Something was released.
-    Released(Release),
-    /// Calls were turned away.
-    Notice(Notice),
-}
-
-/// Who answered, and how they were reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Voter {
-    /// The approver and the channel: what counts.
-    pub vote: Vote,
-    /// User id of the channel's process.
-    pub uid: u32,
-    /// The numeric Telegram id, as the channel told it.
-    pub telegram_id: Option<i64>,
-}
-
-/// A person's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Yes, for this long: as configured when it is not said.
-    Approve(Option<Duration>),
-    /// No, and no more asks for this long.
-    Deny(Option<Duration>),
-    /// No, and this looks wrong.
-    Block(Option<Duration>),
-}
-
-impl Verdict {
-    /// The word for records.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve(_) => "approve",
-            Self::Deny(_) => "deny",
-            Self::Block(_) => "block",
-        }
-    }
+    /// Whether it was given before anything asked for it.
+    pub ahead: bool,
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! The socket of one approval channel: who speaks there, and for whom. docs/spec/approval-protocol.md is the
 //! specification.
 
+mod ahead;
+mod lock;
 pub mod message;
+mod node_list;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use super::ask::{AskId, Verdict, Voter};
+use super::ask::{AskId, Purpose, Verdict, Voter};
 use super::gate::{Configuration, Gate, NotActed};
 use super::ledger::act::{Act, Answer};
 use super::policy::{Approver, Vote};
@@ -34,13 +38,21 @@ pub enum People {
 }
 
 /// One channel, served on one socket.
-#[derive(Debug)]
 pub struct Channel {
     name: Box<str>,
     people: People,
     installation: Box<str>,
     gate: Arc<Gate>,
     admission: Arc<Admission>,
+    look: Arc<dyn Look>,
+    /// Whether some channel is one of the host, where a lock can be ended.
+    can_be_unlocked: bool,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 const NOT_THIS_USER: &str = "this user may not use this channel";
@@ -53,7 +65,14 @@ const STOPPING: &str = "nightlatch is stopping; answer again when it is back";
 const NOT_RECORDED: &str = "the answer could not be recorded; nothing was approved";
 const TOO_MANY_CHANNELS: &str = "too many channels are attached";
 const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
+const NO_ROOM: &str = "there is no room for more nodes or approvals ahead; end or forget some first";
+const NO_SUCH_CLUSTER: &str = "no node of this cluster is one that you may answer for";
+const IS_LOCKED: &str = "everything is locked; unlock first, on the host: nightlatch unlock";
+const WHICH: &str = "name nodes or a cluster, at most 256 nodes";
+const BAD_COUNT: &str = "uses must be 1 to 1024";
+const BAD_ADDRESS: &str = "address must be one from which nodes may call, and for one node alone";
 const BAD_ASK_ID: &str = "ask_id must be 16 bytes";
+const BAD_ASK_COUNT: &str = "ask_ids must name 1 to 512 asks";
 const TOO_SHORT: &str = "an approval must last for at least 40 s, a denial or block for at least 1 s";
 const BAD_VERDICT: &str = "verdict must be approve, deny or block";
 
@@ -62,11 +81,48 @@ const BAD_VERDICT: &str = "verdict must be approve, deny or block";
 const MIN_LEASE: Duration = Duration::from_secs(40);
 const MIN_REFUSAL: Duration = Duration::from_secs(1);
 
+/// Most asks that are answered at once: so many ids fit into the longest message.
+const MAX_VOTES: usize = 512;
+
+/// How the server is, as far as this module does not know.
+pub trait Look: Send + Sync {
+    /// What somebody sees who looks.
+    fn overview(&self) -> v1::OverviewResponse;
+}
+
+/// Where nothing is known.
+impl Look for () {
+    fn overview(&self) -> v1::OverviewResponse {
+        v1::OverviewResponse::default()
+    }
+}
+
 impl Channel {
     /// The channel `name` of the installation with this id.
     #[must_use]
     pub fn new(name: &str, people: People, installation: &str, gate: Arc<Gate>, admission: Arc<Admission>) -> Self {
-        Self { name: name.into(), people, installation: installation.into(), gate, admission }
+        let can_be_unlocked = people == People::OwnUser;
+        Self {
+            name: name.into(),
+            people,
+            installation: installation.into(),
+            gate,
+            admission,
+            look: Arc::new(()),
+            can_be_unlocked,
+        }
+    }
+
+    /// The same, which shows what `look` sees.
+    #[must_use]
+    pub fn with_look(self, look: Arc<dyn Look>) -> Self {
+        Self { look, ..self }
+    }
+
+    /// The same, beside a channel of the host, where a lock can be ended.
+    #[must_use]
+    pub fn beside_the_host(self) -> Self {
+        Self { can_be_unlocked: true, ..self }
     }
 
     /// Checks the kernel's word on who is connected, and gives the approver on whose behalf a request is made.
@@ -160,6 +216,24 @@ fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+fn ask_id(bytes: &[u8]) -> Result<AskId, Status> {
+    <[u8; 16]>::try_from(bytes).map(AskId).map_err(|_| Status::invalid_argument(BAD_ASK_ID))
+}
+
+fn verdict(verdict: v1::Verdict, for_seconds: Option<u32>) -> Result<Verdict, Status> {
+    let lasts = seconds(for_seconds);
+    let shortest = if verdict == v1::Verdict::Approve { MIN_LEASE } else { MIN_REFUSAL };
+    if lasts.is_some_and(|lasts| lasts < shortest) {
+        return Err(Status::invalid_argument(TOO_SHORT));
+    }
+    match verdict {
+        v1::Verdict::Approve => Ok(Verdict::Approve(lasts)),
+        v1::Verdict::Deny => Ok(Verdict::Deny(lasts)),
+        v1::Verdict::Block => Ok(Verdict::Block(lasts)),
+        v1::Verdict::Unspecified => Err(Status::invalid_argument(BAD_VERDICT)),
+    }
+}
+
 fn seconds(seconds: Option<u32>) -> Option<Duration> {
     seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
@@ -179,18 +253,28 @@ impl Approvals for Channel {
         let snapshot = v1::Snapshot {
             installation: self.installation.to_string(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
-            asks: subscription.asks.iter().map(message::ask).collect(),
+            asks: subscription.asks.iter().filter(|ask| ask.purpose == Purpose::Release).map(message::ask).collect(),
             refusals: subscription
                 .refusals
                 .iter()
                 .map(|refusal| message::refusal(refusal, lists.node(&refusal.node)))
                 .collect(),
             grants: subscription.grants.iter().map(message::grant).collect(),
-            closed: subscription.closed.iter().map(message::closed).collect(),
-            nodes: message::nodes(lists.nodes(), &subscription.approvals),
-            enrolments: vec![],
-            lock: None,
-            proposals: vec![],
+            closed: subscription
+                .closed
+                .iter()
+                .filter(|closed| closed.ask.purpose == Purpose::Release)
+                .map(message::closed)
+                .collect(),
+            nodes: message::nodes(&lists, &subscription.approvals),
+            enrolments: subscription
+                .asks
+                .iter()
+                .filter(|ask| ask.purpose == Purpose::Enrolment)
+                .map(message::ask)
+                .collect(),
+            lock: subscription.lock.as_ref().map(message::lock),
+            proposals: subscription.proposals.iter().map(message::proposal).collect(),
         };
         let first = v1::Event { event: Some(v1::event::Event::Snapshot(snapshot)) };
         let rest = ReceiverStream::new(subscription.events).filter_map(|event| message::event(&event));
@@ -202,21 +286,14 @@ impl Approvals for Channel {
         let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
         let message = request.get_ref();
         let by = self.voter(&request, approver, message.telegram_id)?;
-        let ask =
-            AskId(<[u8; 16]>::try_from(message.ask_id.as_slice()).map_err(|_| Status::invalid_argument(BAD_ASK_ID))?);
-        let lasts = seconds(message.for_seconds);
-        let shortest = if message.verdict() == v1::Verdict::Approve { MIN_LEASE } else { MIN_REFUSAL };
-        if lasts.is_some_and(|lasts| lasts < shortest) {
-            return Err(Status::invalid_argument(TOO_SHORT));
-        }
-        let verdict = match message.verdict() {
-            v1::Verdict::Approve => Verdict::Approve(lasts),
-            v1::Verdict::Deny => Verdict::Deny(lasts),
-            v1::Verdict::Block => Verdict::Block(lasts),
-            v1::Verdict::Unspecified => return Err(Status::invalid_argument(BAD_VERDICT)),
-        };
+        let ask = ask_id(&message.ask_id)?;
+        let verdict = verdict(message.verdict(), message.for_seconds)?;
         let answer = self.act(configuration.generation, Act::Vote { ask, by, verdict }).await?;
-        message::vote_response(&answer).map(Response::new).ok_or_else(|| Status::resource_exhausted(TOO_MANY_REFUSALS))
+        match answer {
+            Answer::NoRoom => Err(Status::resource_exhausted(NO_ROOM)),
+            Answer::TooManyRefusals => Err(Status::resource_exhausted(TOO_MANY_REFUSALS)),
+            answer => Ok(Response::new(message::vote_response(&answer))),
+        }
     }
 
     async fn block(&self, request: Request<v1::BlockRequest>) -> Result<Response<v1::BlockResponse>, Status> {
@@ -249,35 +326,52 @@ impl Approvals for Channel {
         Ok(Response::new(v1::UnblockResponse { ended }))
     }
 
-    async fn vote_all(&self, _request: Request<v1::VoteAllRequest>) -> Result<Response<v1::VoteAllResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn vote_all(&self, request: Request<v1::VoteAllRequest>) -> Result<Response<v1::VoteAllResponse>, Status> {
+        let configuration = self.gate.configuration();
+        let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
+        let message = request.get_ref();
+        let by = self.voter(&request, approver, message.telegram_id)?;
+        if !(1..=MAX_VOTES).contains(&message.ask_ids.len()) {
+            return Err(Status::invalid_argument(BAD_ASK_COUNT));
+        }
+        let asks = message.ask_ids.iter().map(|id| ask_id(id)).collect::<Result<Vec<_>, _>>()?;
+        let verdict = verdict(message.verdict(), message.for_seconds)?;
+        let act = Act::VoteAll { asks, by, verdict };
+        match self.act(configuration.generation, act).await? {
+            Answer::All(answers) => {
+                Ok(Response::new(v1::VoteAllResponse { votes: answers.iter().map(message::voted).collect() }))
+            }
+            Answer::NoRoom => Err(Status::resource_exhausted(NO_ROOM)),
+            _ => Err(Status::resource_exhausted(TOO_MANY_REFUSALS)),
+        }
     }
 
-    async fn grant(&self, _request: Request<v1::GrantRequest>) -> Result<Response<v1::GrantResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn grant(&self, request: Request<v1::GrantRequest>) -> Result<Response<v1::GrantResponse>, Status> {
+        self.grant_ahead(&request).await.map(Response::new)
     }
 
-    async fn revoke(&self, _request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+        self.end_grants(&request).await.map(Response::new)
     }
 
-    async fn lock(&self, _request: Request<v1::LockRequest>) -> Result<Response<v1::LockResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn lock(&self, request: Request<v1::LockRequest>) -> Result<Response<v1::LockResponse>, Status> {
+        self.lock_everything(&request).await.map(Response::new)
     }
 
-    async fn unlock(&self, _request: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn unlock(&self, request: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
+        self.end_lock(&request).await.map(Response::new)
     }
 
     async fn change_node(
         &self,
-        _request: Request<v1::ChangeNodeRequest>,
+        request: Request<v1::ChangeNodeRequest>,
     ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.change_list(&request).await.map(Response::new)
     }
 
-    async fn overview(&self, _request: Request<v1::OverviewRequest>) -> Result<Response<v1::OverviewResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn overview(&self, request: Request<v1::OverviewRequest>) -> Result<Response<v1::OverviewResponse>, Status> {
+        self.may_listen(&request)?;
+        Ok(Response::new(self.look.overview()))
     }
 }
 

@@ -1,16 +1,18 @@
 //! The door: the only file that can make an [`Approved`]. It gives the ledger the time and the randomness, writes down
 //! what the ledger decides before it takes effect, and lets calls wait for people.
 
+mod acting;
+mod enrolment;
 mod life;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,15 +20,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::life::UnderWay;
-use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MatchCode, NoticeKind, Release, Terms};
-use super::ledger::act::{Act, Answer};
+pub use self::life::{Passing, UnderWay};
+use super::ask::{
+    Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MatchCode, NoticeKind, Proposal, Release, Terms,
+};
 use super::ledger::{Judgement, Ledger, Reason, Timings};
 use super::notices::Notices;
 use super::policy::{Action, Policy};
 use crate::clock::{Clock, Moment};
-use crate::peer::admission::{Admitted, Generation, NotAdmitted};
-use crate::peer::standing::{LastApproval, Refusal, Standing};
+use crate::peer::admission::{Admission, Admitted, Generation, NotAdmitted};
+use crate::peer::standing::{GrantAhead, KeptVote, LastApproval, Lock, Refusal, Standing};
 use crate::peer::{ListedNode, Origin, Peer};
 use crate::request::{NodeUuid, Operation, Request};
 
@@ -161,6 +164,27 @@ pub trait Records: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), Unrecorded>> + Send + 'a>>;
 }
 
+/// Where the keys are, which the lock wipes from memory.
+pub trait Keys: Send + Sync {
+    /// Wipes all of them. What a call still holds is wiped when the call ends, within seconds.
+    fn wipe(&self);
+
+    /// Reads those again that can be read. Which cannot, and how they come back, is for people.
+    fn load(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Where there are none.
+#[derive(Debug)]
+struct NoKeys;
+
+impl Keys for NoKeys {
+    fn wipe(&self) {}
+
+    fn load(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 /// What is known of a call beside its request.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -189,6 +213,9 @@ pub const CHANNEL_BACKLOG: usize = 256;
 /// Processes that are told of events through one channel at once.
 pub const MAX_SUBSCRIBERS: usize = 16;
 
+/// The last releases that are told to who looks.
+pub const RELEASES_TOLD: usize = 32;
+
 /// Closed asks that a new subscriber is told of.
 pub const CLOSED_TOLD: usize = 16;
 
@@ -208,6 +235,10 @@ pub struct Configuration {
 pub struct Subscription {
     /// The asks that are open, oldest first.
     pub asks: Vec<Ask>,
+    /// Whether everything is refused.
+    pub lock: Option<Lock>,
+    /// The grants ahead that wait for votes.
+    pub proposals: Vec<Proposal>,
     /// The denials and blocks in force.
     pub refusals: Vec<Refusal>,
     /// The grants that are live.
@@ -231,17 +262,26 @@ pub struct Gate {
     notices: Mutex<Notices>,
     /// Changed under the ledger's lock only.
     configuration: RwLock<Arc<Configuration>>,
+    /// Its lists are replaced together with the configuration, and when people change theirs.
+    admission: Arc<Admission>,
     clock: Arc<dyn Clock>,
     records: Arc<dyn Records>,
+    keys: Arc<dyn Keys>,
     subscribers: Mutex<Vec<Subscriber>>,
     /// Counts what people did, and whatever else makes held calls be judged again.
     acts: watch::Sender<u64>,
-    /// One act at a time, from its rehearsal to its effect.
+    /// One act at a time, from its rehearsal to its effect; and one save at a time, so that none overtakes another.
     acting: tokio::sync::Mutex<()>,
+    /// Held by each call from its last check until it is on record: who says no waits for those before it is answered.
+    passing: tokio::sync::RwLock<()>,
     /// The acts under way.
     tasks: TaskTracker,
     /// Whether something is remembered that is not on the disk yet.
     unsaved: AtomicBool,
+    /// The ledger's revision that is on the disk.
+    saved: AtomicU64,
+    /// The last releases, newest last.
+    releases: Mutex<VecDeque<Release>>,
     /// Calls that wait for people.
     held: AtomicUsize,
     /// Whether nobody is asked any more.
@@ -255,12 +295,14 @@ impl fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// A gate that remembers `standing`.
+    /// A gate that remembers `standing`. The nodes of `admission` are those of the configuration; those that people listed
+    /// come to them here.
     #[must_use]
     pub fn new(
         policy: Policy,
         timings: Timings,
         standing: Standing,
+        admission: Arc<Admission>,
         clock: Arc<dyn Clock>,
         records: Arc<dyn Records>,
     ) -> Self {
@@ -268,21 +310,39 @@ impl Gate {
         if standing.refusals.iter().any(|refusal| now.wall < refusal.at) {
             tracing::warn!("clock behind state");
         }
-        let ledger = Ledger::new(timings.clone(), standing, now);
+        let lists = admission.lists().with_entries(&standing.nodes);
+        let still_given = |ahead: &GrantAhead| {
+            let is_same = |vote: &KeptVote| policy.approvers.iter().any(|approver| approver.is_of(vote));
+            let node = lists.node(&ahead.node).filter(|node| node.entry_digest() == ahead.entry)?;
+            ahead.votes.iter().all(is_same).then(|| ListedNode::clone(node))
+        };
+        let ledger = Ledger::new(timings.clone(), standing, now, still_given);
+        admission.replace(lists);
         Self {
             ledger: Mutex::new(ledger),
             notices: Mutex::default(),
             configuration: RwLock::new(Arc::new(Configuration { generation: Generation::default(), policy, timings })),
+            admission,
             clock,
             records,
+            keys: Arc::new(NoKeys),
             subscribers: Mutex::default(),
             acts: watch::Sender::new(0),
             acting: tokio::sync::Mutex::default(),
+            passing: tokio::sync::RwLock::default(),
             tasks: TaskTracker::new(),
             unsaved: AtomicBool::new(false),
+            saved: AtomicU64::new(0),
+            releases: Mutex::default(),
             held: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The same gate, whose lock wipes these.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
+        Self { keys, ..self }
     }
 
     /// What is configured.
@@ -322,8 +382,7 @@ impl Gate {
                 changed = acts.changed(), if now < hold_until => changed.unwrap_or(()),
                 () = tokio::time::sleep(now.until(hold_until)) => {
                     tracing::debug!(%ask, attempts, "hold ended");
-                    let may_change = hold_until.since(arrived) >= MIN_HOLD_FOR_CHANGING_TEXT && !steady;
-                    return Err(NotApproved::Waiting { code, poll: may_change.then_some(attempts) });
+                    return Err(waiting(code, attempts, steady, hold_until.since(arrived)));
                 }
             }
             held = true;
@@ -358,6 +417,17 @@ impl Gate {
             let rule = policy.rule(admitted.node(), admitted.origin(), call.operation);
             (rule.action, self.judge_now(&mut ledger, now, &call, &rule, fresh))
         };
+        self.record_judged(events).await?;
+        if let Judgement::Approved(terms) = &judgement
+            && terms.is_ahead()
+        {
+            self.save_spent(terms).await?;
+        }
+        Ok((judgement, action))
+    }
+
+    /// Writes down what a judgement led to, and tells the channels.
+    async fn record_judged(&self, events: Vec<Event>) -> Result<(), NotApproved> {
         let opening = self.opening(&events);
         if let Err(unrecorded) = self.commit(&events).await {
             drop(opening);
@@ -372,97 +442,19 @@ impl Gate {
         let events = events.into_iter().filter(is_open).collect();
         self.publish(events);
         drop(ledger);
-        Ok((judgement, action))
-    }
-
-    /// Does what a person does: writes it down first, then lets it take effect, then tells the channels. `known` is the
-    /// configuration by which it was found out who the person is.
-    ///
-    /// It is done in a task of its own: a channel that hangs up meanwhile does not leave half a decision behind.
-    ///
-    /// # Errors
-    /// [`NotActed`].
-    pub async fn act(self: &Arc<Self>, known: Generation, act: Act) -> Result<Answer, NotActed> {
-        let gate = Arc::clone(self);
-        let acted = self.tasks.spawn(async move { gate.act_to_the_end(known, &act).await }).await;
-        acted.unwrap_or_else(|_panic| Err(NotActed::Unrecorded(Unrecorded("a bug ended the act".into()))))
-    }
-
-    async fn act_to_the_end(&self, known: Generation, act: &Act) -> Result<Answer, NotActed> {
-        // Neither another act nor another configuration comes between the rehearsal and its effect.
-        let _one_at_a_time = self.acting.lock().await;
-        if self.configuration().generation != known {
-            return Err(NotActed::Reconfigured);
-        }
-        if self.is_stopping() {
-            return Err(NotActed::Stopping);
-        }
-        let now = self.clock.now();
-        // The rehearsal is on a copy: it shows what has to be written down before it is true.
-        let (answer, rehearsed, before, after) = {
-            let mut ledger = self.ledger();
-            let mut rehearsal = ledger.clone();
-            let (answer, events) = rehearsal.act(now, act);
-            ledger.set_answering(Some(act));
-            (answer, events, ledger.standing(), rehearsal.standing())
-        };
-        let _answering = self.answering();
-        if rehearsed.is_empty() {
-            return Ok(answer);
-        }
-        // Who approved last is only shown to people: a disk too full to keep that must not keep a node from its disk.
-        let must_be_saved = before.refusals != after.refusals;
-        let recorded = self.records.commit(&rehearsed, must_be_saved.then_some(&after)).await;
-        let is_no = rehearsed.iter().any(|event| matches!(event, Event::Refused { .. }));
-        if recorded.is_err() && !is_no {
-            return recorded.map(|()| answer).map_err(NotActed::Unrecorded);
-        }
-        // At the time of the rehearsal, so that what happens is what was written down.
-        // Told before a held call wakes: a channel hears of the yes before it hears of the release.
-        let (answer, events) = {
-            let mut ledger = self.ledger();
-            let (answer, events) = ledger.act(now, act);
-            self.publish(events.clone());
-            (answer, events)
-        };
-        self.wake();
-        if before != after && (recorded.is_err() || !must_be_saved) {
-            self.unsaved.store(true, Ordering::Relaxed);
-            self.save().await;
-        }
-        self.record_the_rest(&rehearsed, &events).await;
-        recorded.map(|()| answer).map_err(NotActed::Unrecorded)
-    }
-
-    /// Records what closed by an act beyond what its rehearsal showed: asks that were opened in between.
-    async fn record_the_rest(&self, rehearsed: &[Event], events: &[Event]) {
-        let closed_id = |event: &Event| match event {
-            Event::Closed(closed) => Some(closed.ask.id),
-            _ => None,
-        };
-        let known: Vec<AskId> = rehearsed.iter().filter_map(closed_id).collect();
-        let rest: Vec<Event> =
-            events.iter().filter(|event| closed_id(event).is_some_and(|id| !known.contains(&id))).cloned().collect();
-        if let Err(error) = self.commit(&rest).await {
-            tracing::error!(%error, "closing unrecorded");
-        }
-    }
-
-    /// Saves what is remembered, if that failed or was put off before.
-    async fn save(&self) {
-        if !self.unsaved.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        let standing = self.ledger().standing();
-        if let Err(error) = self.records.commit(&[], Some(&standing)).await {
-            self.unsaved.store(true, Ordering::Relaxed);
-            tracing::warn!(%error, "state unsaved");
-        }
+        Ok(())
     }
 
     /// Tells the channels of a release that was recorded.
     pub fn released(&self, release: Release) {
         self.ledger().settle(&release.terms);
+        {
+            let mut releases = lock(&self.releases);
+            if releases.len() >= RELEASES_TOLD {
+                releases.pop_front();
+            }
+            releases.push_back(release.clone());
+        }
         self.publish(vec![Event::Released(release)]);
     }
 
@@ -491,6 +483,7 @@ impl Gate {
         match reason {
             Reason::OtherAddress => self.note(NoticeKind::OtherAddress, Some(node), address),
             Reason::TooManyAsks => self.note(NoticeKind::TooManyAsks, None, address),
+            Reason::Locked => self.note(NoticeKind::Locked, None, address),
             _ => {}
         }
     }
@@ -533,6 +526,8 @@ impl Gate {
         let ledger = self.ledger();
         Some(Subscription {
             asks: ledger.asks().into_iter().filter(|ask| ask.recorded).collect(),
+            lock: ledger.lock().cloned(),
+            proposals: ledger.proposals().collect(),
             refusals: ledger.refusals().cloned().collect(),
             grants: ledger.grants(self.clock.now()).collect(),
             closed: ledger.closed_last(CLOSED_TOLD),
@@ -570,6 +565,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a call is told that was held for so long.
+fn waiting(code: MatchCode, attempts: u32, steady: bool, held: Duration) -> NotApproved {
+    let may_change = held >= MIN_HOLD_FOR_CHANGING_TEXT && !steady;
+    NotApproved::Waiting { code, poll: may_change.then_some(attempts) }
+}
+
 /// A call is held for `hold`, and not into the `release_margin` at the end of the client's own deadline: up to Talos 1.12.6
 /// the node still has to open the disk within it.
 fn hold_until(timings: &Timings, arrived: Moment, caller: &Caller) -> Moment {
@@ -579,7 +580,11 @@ fn hold_until(timings: &Timings, arrived: Moment, caller: &Caller) -> Moment {
     end.min(arrived.after(left))
 }
 
-fn draw() -> Result<Fresh, NotApproved> {
+/// Randomness for one ask or grant.
+///
+/// # Errors
+/// [`NotApproved::NoRandomness`]
+pub(super) fn draw() -> Result<Fresh, NotApproved> {
     let mut random = [0; 18];
     getrandom::fill(&mut random).map_err(|_| NotApproved::NoRandomness)?;
     let [id @ .., low, high] = random;

@@ -2,7 +2,10 @@
 //! the ledger, its arguments and the time that is passed in.
 
 pub mod act;
+mod ahead;
+mod enrolment;
 mod grant;
+mod lock;
 mod reconfigure;
 #[cfg(test)]
 mod tests;
@@ -11,11 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use self::act::Act;
+use self::ahead::Pending;
+pub use self::ahead::{MAX_PENDING, PENDING_FOR};
+pub use self::enrolment::{MAX_ENROLMENTS, MAX_ENROLMENTS_AN_HOUR};
 use self::grant::Grant;
-use super::ask::{Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MAX_BLOBS, MatchCode, Outcome, Terms, Warning};
-use super::policy::{Action, Rule, Vote};
+use super::ask::{
+    Ask, AskId, Call, ClosedAsk, Event, Fresh, LiveGrant, MAX_BLOBS, MatchCode, Outcome, Purpose, Terms, Warning,
+};
+use super::policy::{Action, Requirement, Rule, Vote};
 use crate::clock::{Moment, Now};
-use crate::peer::standing::{LastApproval, Refusal, RefusalKind, Standing};
+use crate::peer::standing::{GrantAhead, LastApproval, Lock, NodeEntry, Refusal, RefusalKind, Standing};
 use crate::peer::{ListedNode, Origin};
 use crate::request::{Fingerprint, NodeUuid, Operation};
 
@@ -44,6 +52,12 @@ pub struct Timings {
     pub seal_grant_for: Duration,
     /// Seals that such a grant is good for.
     pub seal_grant_uses: u32,
+    /// How long a grant ahead lives when its voter says nothing else.
+    pub grant_for: Duration,
+    /// The longest that a voter may give ahead.
+    pub grant_max: Duration,
+    /// Releases that a grant ahead is good for when its voter says nothing else.
+    pub grant_uses: u32,
 }
 
 impl Default for Timings {
@@ -61,6 +75,9 @@ impl Default for Timings {
             ask_ttl: minutes(10),
             seal_grant_for: minutes(24 * 60),
             seal_grant_uses: 8,
+            grant_for: minutes(30),
+            grant_max: minutes(24 * 60),
+            grant_uses: 8,
         }
     }
 }
@@ -116,6 +133,9 @@ pub enum Reason {
     /// A person denied the ask.
     #[error("a person denied the request")]
     Denied,
+    /// Everything is refused.
+    #[error("everything is locked")]
+    Locked,
     /// The rule is `granted`, and there is no grant.
     #[error("the rule is `granted`, and there is no grant")]
     NoGrant,
@@ -134,6 +154,9 @@ pub enum Reason {
     /// There is no room for another ask.
     #[error("too many open asks")]
     TooManyAsks,
+    /// There is no room for another unlisted node that wants to be listed.
+    #[error("too many unlisted nodes want to be listed")]
+    TooManyEnrolments,
 }
 
 /// A refusal, and when it ends by a clock that does not jump.
@@ -153,26 +176,48 @@ pub struct Ledger {
     refusals: Vec<Bound>,
     approvals: BTreeMap<(NodeUuid, Origin), LastApproval>,
     origins: BTreeMap<NodeUuid, Vec<(Origin, Moment)>>,
-    /// The ask that a person is answering: it does not expire between the record and the effect.
-    answering: Option<AskId>,
+    /// The asks that a person is answering: they do not expire between the record and the effect.
+    answering: BTreeSet<AskId>,
+    lock: Option<Lock>,
+    entries: Vec<NodeEntry>,
+    /// What has some of the votes that it needs.
+    pending: Vec<Pending>,
+    /// When asks of unlisted nodes were opened, within the last hour.
+    enrolments: VecDeque<Moment>,
+    /// Counts the changes of what is remembered that are not an act's.
+    revision: u64,
 }
 
 impl Ledger {
     /// A ledger that starts with what is remembered from before.
     ///
     /// The rest of each refusal is what the wall clock says, but never more than its whole length: a clock that was
-    /// set back does not lengthen it.
+    /// set back does not lengthen it. A grant ahead goes on only when `still_given` knows its node and its votes, and is void
+    /// when the clock says that it is from the future.
     #[must_use]
-    pub fn new(timings: Timings, standing: Standing, now: Now) -> Self {
+    pub fn new(
+        timings: Timings,
+        standing: Standing,
+        now: Now,
+        still_given: impl Fn(&GrantAhead) -> Option<ListedNode>,
+    ) -> Self {
         let bound = |refusal: Refusal| {
             let whole = refusal.at.until(refusal.until);
             Bound { ends: now.moment.after(now.wall.until(refusal.until).min(whole)), refusal }
         };
+        let kept = standing.grants.len();
+        let grants: Vec<Grant> = standing
+            .grants
+            .into_iter()
+            .filter_map(|ahead| Grant::kept(still_given(&ahead)?, ahead, timings.grant_max, now))
+            .collect();
         Self {
             timings,
             asks: BTreeMap::new(),
             closed: VecDeque::new(),
-            grants: Vec::new(),
+            // What is void is to be saved as such: else another clock or configuration could bring it back.
+            revision: u64::from(grants.len() < kept),
+            grants,
             refusals: standing.refusals.into_iter().map(bound).collect(),
             approvals: standing
                 .approvals
@@ -180,7 +225,11 @@ impl Ledger {
                 .map(|approval| ((approval.node.clone(), approval.origin), approval))
                 .collect(),
             origins: BTreeMap::new(),
-            answering: None,
+            answering: BTreeSet::new(),
+            lock: standing.lock,
+            entries: standing.nodes,
+            pending: Vec::new(),
+            enrolments: VecDeque::new(),
         }
     }
 
@@ -190,8 +239,29 @@ impl Ledger {
         Standing {
             refusals: self.refusals.iter().map(|bound| bound.refusal.clone()).collect(),
             approvals: self.approvals.values().cloned().collect(),
-            ..Standing::default()
+            lock: self.lock.clone(),
+            grants: self.ahead_to_keep(),
+            nodes: self.entries.clone(),
         }
+    }
+
+    /// Counts what changed in [`Self::standing`] beside people's acts: uses of grants ahead that were spent or given back,
+    /// and grants ahead that ended.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether everything is refused.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// The nodes that people listed.
+    #[must_use]
+    pub fn entries(&self) -> &[NodeEntry] {
+        &self.entries
     }
 
     /// The open asks, oldest first.
@@ -211,16 +281,7 @@ impl Ledger {
     /// The grants that are live, oldest first.
     pub fn grants(&self, now: Now) -> impl Iterator<Item = LiveGrant> {
         let is_live = move |grant: &&Grant| now.moment < grant.until && grant.uses_left > 0;
-        self.grants.iter().filter(is_live).map(move |grant| LiveGrant {
-            ask: grant.ask,
-            code: grant.code,
-            node: ListedNode::clone(&grant.node),
-            origin: grant.origin,
-            operation: grant.operation,
-            votes: grant.votes.clone(),
-            left: now.moment.until(grant.until),
-            uses_left: grant.uses_left,
-        })
+        self.grants.iter().filter(is_live).map(move |grant| grant.shown(now))
     }
 
     /// The asks that were closed last, at most `count`, newest last.
@@ -229,19 +290,26 @@ impl Ledger {
         self.closed.iter().skip(self.closed.len().saturating_sub(count)).cloned().collect()
     }
 
-    /// Keeps the ask that `act` answers from expiring until its effect; `None` when there is no such act any more.
+    /// Keeps the asks that `act` answers from expiring until its effect; `None` when there is no such act any more.
     pub fn set_answering(&mut self, act: Option<&Act>) {
-        self.answering = match act {
-            Some(Act::Vote { ask, .. }) => Some(*ask),
-            Some(Act::Block { .. } | Act::Unblock { .. }) | None => None,
-        };
+        self.answering = act.map(Act::answers).unwrap_or_default().iter().copied().collect();
     }
 
     /// Gives the use back that was spent on something that could not be sealed or opened.
     pub fn give_back(&mut self, terms: &Terms) {
         if let Some(grant) = self.grant_of(terms) {
             grant.give_back();
+            self.revision += u64::from(terms.is_ahead());
         }
+    }
+
+    /// Whether the grant that `terms` spent a use of is still there and has not run out.
+    #[must_use]
+    pub fn still_grants(&self, now: Now, terms: &Terms) -> bool {
+        terms
+            .grant
+            .as_ref()
+            .is_none_or(|spent| self.grants.iter().any(|grant| grant.ask == spent.ask && now.moment < grant.until))
     }
 
     /// The use that `terms` spent was for a release that is on record.
@@ -277,12 +345,16 @@ impl Ledger {
     /// Whether asks or grants are open that would be lost with the process.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.asks.is_empty() && self.grants.is_empty()
+        let is_lost = |grant: &Grant| grant.ahead.is_none() || grant.under_way > 0;
+        self.asks.is_empty() && self.pending.is_empty() && !self.grants.iter().any(is_lost)
     }
 
     /// What people said no with to `node` at `origin`, as far as it is in force.
     #[must_use]
     pub fn refused(&self, now: Now, node: &ListedNode, origin: Origin) -> Option<Reason> {
+        if self.lock.is_some() {
+            return Some(Reason::Locked);
+        }
         let is_so = |kind| {
             let binds = |bound: &Bound| bound.refusal.kind == kind && bound.refusal.binds(node, origin);
             self.refusals.iter().any(|bound| now.moment < bound.ends && binds(bound))
@@ -291,7 +363,7 @@ impl Ledger {
         kinds.into_iter().find_map(|(kind, reason)| is_so(kind).then_some(reason))
     }
 
-    /// Judges one call by `rule`: deny rule, block, denial, grant, allow rule, ask, in this order, and so again at
+    /// Judges one call by `rule`: lock, deny rule, block, denial, grant, allow rule, ask, in this order, and so again at
     /// every release. May open an ask; what the record and the channels must hear of it comes with the judgement.
     pub fn judge(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> (Judgement, Vec<Event>) {
         let mut events = self.expire(now);
@@ -307,6 +379,9 @@ impl Ledger {
         fresh: Fresh,
         events: &mut Vec<Event>,
     ) -> Judgement {
+        if self.lock.is_some() {
+            return Judgement::Refused(Reason::Locked);
+        }
         self.remember_origin(now.moment, call, events);
         if rule.action == Action::Deny {
             let other_address = matches!(call.origin, Origin::OtherAddress(_));
@@ -315,10 +390,16 @@ impl Ledger {
         if let Some(reason) = self.refused(now, &call.node, call.origin) {
             return Judgement::Refused(reason);
         }
-        let serving = self.grants.iter_mut().find(|grant| grant.serves(now.moment, call, rule));
+        // What a person has just approved is used before what was approved ahead.
+        let serves = |grant: &&mut Grant| grant.serves(now.moment, call, rule);
+        let serving = self.grants.iter_mut().filter(serves).min_by_key(|grant| grant.ahead.is_some());
         match (serving, rule.action) {
             (Some(_), _) | (None, Action::Allow) if !call.in_time => Judgement::Refused(Reason::TooLate),
-            (Some(grant), _) => Judgement::Approved(grant.spend()),
+            (Some(grant), _) => {
+                let terms = grant.spend();
+                self.revision += u64::from(terms.is_ahead());
+                Judgement::Approved(terms)
+            }
             (None, Action::Allow) => Judgement::Approved(Terms { grant: None }),
             (None, Action::Granted) => Judgement::Refused(Reason::NoGrant),
             (None, Action::Ask) => self.join_or_open(now, call, rule, fresh, events),
@@ -332,8 +413,12 @@ impl Ledger {
             return Judgement::Refused(Reason::NobodyToAsk);
         }
         let (node, origin, operation) = (&call.node.uuid, call.origin, call.operation);
-        let is_about =
-            |ask: &Ask, operation| ask.node.uuid == *node && ask.origin == origin && ask.operation == operation;
+        let is_about = |ask: &Ask, operation| {
+            ask.purpose == Purpose::Release
+                && ask.node.uuid == *node
+                && ask.origin == origin
+                && ask.operation == operation
+        };
         // The rule changed since the ask was opened: what people were asked is not what must be answered now.
         let outdated: Vec<AskId> = self
             .asks
@@ -354,14 +439,19 @@ impl Ledger {
         let id = match joined {
             Some(id) => id,
             None if !self.has_room(call) => return Judgement::Refused(Reason::TooManyAsks),
-            None => self.open(now, call, rule, fresh),
+            None => self.open(now, call, rule.requirement.clone(), Purpose::Release, fresh),
         };
+        self.wait(now, call, id, joined.is_none(), events)
+    }
+
+    /// Counts the call on the ask that it waits for, which is new when `opened`.
+    fn wait(&mut self, now: Now, call: &Call, id: AskId, opened: bool, events: &mut Vec<Event>) -> Judgement {
         let poll_for = self.timings.poll_for;
         let Some(ask) = self.asks.get_mut(&id) else { return Judgement::Refused(Reason::TooManyAsks) };
         if !call.held {
             ask.count(now, call);
         }
-        if joined.is_none() {
+        if opened {
             ask.last_told = now.moment;
             events.push(Event::Opened(ask.clone()));
         } else if now.moment.since(ask.last_told) >= TELL_EVERY {
@@ -378,7 +468,9 @@ impl Ledger {
         if self.has_reserved_room(&call.node.uuid, call.origin) {
             return true;
         }
-        let shared = || self.asks.values().filter(|ask| !self.has_reserved_room(&ask.node.uuid, ask.origin));
+        let is_shared =
+            |ask: &&Ask| ask.purpose == Purpose::Release && !self.has_reserved_room(&ask.node.uuid, ask.origin);
+        let shared = || self.asks.values().filter(is_shared);
         let per_network = match call.origin {
             Origin::OtherAddress(_) => MAX_SHARED_ASKS_PER_NETWORK,
             // Several nodes may share an IPv6 /64, or an address behind NAT, and boot together.
@@ -393,34 +485,46 @@ impl Ledger {
         origin == Origin::Listed || self.approvals.contains_key(&(node.clone(), origin))
     }
 
-    fn open(&mut self, now: Now, call: &Call, rule: &Rule, fresh: Fresh) -> AskId {
-        let mut code = MatchCode::from_number(fresh.code);
+    /// A code that none of the asks and grants has that people may still name.
+    fn free_code(&self, begin: u16) -> MatchCode {
+        let taken: BTreeSet<MatchCode> = self
+            .asks
+            .values()
+            .map(|ask| ask.code)
+            .chain(self.closed.iter().map(|closed| closed.ask.code))
+            .chain(self.grants.iter().map(|grant| grant.code))
+            .collect();
+        let mut code = MatchCode::from_number(begin);
         // There are more codes than open and remembered asks of any number of nodes that one person looks after; if
         // not, two asks share a code, and the id still tells them apart.
         for _ in 0..MatchCode::COUNT {
-            let taken = self.asks.values().any(|ask| ask.code == code)
-                || self.closed.iter().any(|closed| closed.ask.code == code);
-            if !taken {
+            if !taken.contains(&code) {
                 break;
             }
             code = code.next();
         }
+        code
+    }
+
+    fn open(&mut self, now: Now, call: &Call, requirement: Requirement, purpose: Purpose, fresh: Fresh) -> AskId {
+        let code = self.free_code(fresh.code);
         let last_approval = self.approvals.get(&(call.node.uuid.clone(), call.origin)).cloned();
         let second_address =
             self.origins.get(&call.node.uuid).is_some_and(|seen| seen.iter().any(|(origin, _)| *origin != call.origin));
         let warnings = [
-            (last_approval.is_none(), Warning::NewAddress),
+            (last_approval.is_none() && purpose == Purpose::Release, Warning::NewAddress),
             (matches!(call.origin, Origin::OtherAddress(_)), Warning::OtherAddress),
             (second_address, Warning::SecondAddress),
         ];
         let ask = Ask {
             id: fresh.id,
             code,
+            purpose,
             node: ListedNode::clone(&call.node),
             origin: call.origin,
             peer: call.peer,
             operation: call.operation,
-            requirement: rule.requirement.clone(),
+            requirement,
             votes: vec![],
             lease: self.timings.lease_max,
             lease_named: false,
@@ -440,7 +544,8 @@ impl Ledger {
     fn remember_origin(&mut self, now: Moment, call: &Call, events: &mut Vec<Event>) {
         // Whoever asks first must not have the cleaner prompt: the other asks of the node get the warning too.
         for ask in self.asks.values_mut() {
-            if ask.node.uuid == call.node.uuid
+            if ask.purpose == Purpose::Release
+                && ask.node.uuid == call.node.uuid
                 && ask.origin != call.origin
                 && !ask.warnings.contains(&Warning::SecondAddress)
             {
@@ -491,11 +596,14 @@ impl Ledger {
             }
         }
         // The last use may come back.
-        self.grants.retain(|grant| now.moment < grant.until && (grant.uses_left > 0 || grant.under_way > 0));
+        let is_over = |grant: &Grant| now.moment >= grant.until || (grant.uses_left == 0 && grant.under_way == 0);
+        self.revision += u64::from(self.grants.iter().any(|grant| grant.ahead.is_some() && is_over(grant)));
+        self.grants.retain(|grant| !is_over(grant));
+        self.pending.retain(|pending| now.moment < pending.ends);
         let stale: Vec<AskId> = self
             .asks
             .values()
-            .filter(|ask| now.moment.since(ask.last_attempt.moment) >= ttl && self.answering != Some(ask.id))
+            .filter(|ask| now.moment.since(ask.last_attempt.moment) >= ttl && !self.answering.contains(&ask.id))
             .map(|ask| ask.id)
             .collect();
         stale

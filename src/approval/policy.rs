@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::peer::{Node, Origin};
+use crate::peer::standing::KeptVote;
+use crate::peer::{ListedBy, Node, Origin};
 use crate::request::{NodeUuid, Operation};
 
 /// What a rule says.
@@ -61,6 +62,28 @@ pub struct Vote {
     pub approver: Box<str>,
     /// The channel through which they voted.
     pub channel: Box<str>,
+}
+
+impl Approver {
+    /// Whether it is this person, and not somebody else of that name, who voted.
+    #[must_use]
+    pub fn is_of(&self, vote: &KeptVote) -> bool {
+        self.name == vote.approver && self.uid == vote.uid && self.telegram_id == vote.telegram_id
+    }
+
+    /// Their vote through `channel`, as it is kept.
+    #[must_use]
+    pub fn kept_vote(&self, channel: &str) -> KeptVote {
+        KeptVote { approver: self.name.clone(), channel: channel.into(), uid: self.uid, telegram_id: self.telegram_id }
+    }
+}
+
+impl KeptVote {
+    /// What counts of it.
+    #[must_use]
+    pub(super) fn vote(&self) -> Vote {
+        Vote { approver: self.approver.clone(), channel: self.channel.clone() }
+    }
 }
 
 /// Which votes are enough.
@@ -169,6 +192,8 @@ impl Policy {
             (Origin::OtherAddress(_), Action::Granted) if self.other_address(node).0 == OtherAddress::Deny => {
                 Action::Deny
             }
+            // Only the configuration releases anything without a person's word, and only to nodes that it names itself.
+            (_, Action::Allow) if node.listed_by == ListedBy::People => Action::Ask,
             (_, written) => written,
         };
         Rule { action, requirement: self.requirement(node) }

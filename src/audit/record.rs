@@ -17,7 +17,7 @@ use crate::peer::standing::RefusalKind;
 use crate::request::Operation;
 
 pub use text::{Detail, Name, Names, Text};
-pub use words::{AskOutcome, Reason, RuleAction, Verdict};
+pub use words::{AskOutcome, ListChange, LockReason, Reason, RuleAction, Verdict};
 use words::{OperationWord, RefusalKindWord};
 
 /// Longest line, in bytes, its line feed included.
@@ -82,6 +82,20 @@ pub enum Entry {
     AskOpened(AskOpened),
     /// Refusals that no record tells of.
     Dropped(Dropped),
+    /// The ask of an unlisted node has its outcome.
+    EnrolmentClosed(EnrolmentClosed),
+    /// An unlisted node wants to be listed.
+    EnrolmentOpened(EnrolmentOpened),
+    /// Somebody wants to approve ahead, and more votes are needed.
+    GrantProposed(GrantProposed),
+    /// A grant was ended by a person.
+    GrantRevoked(GrantRevoked),
+    /// Somebody approved ahead.
+    GrantSet(GrantSet),
+    /// Everything is refused from now on.
+    Locked(Locked),
+    /// The list of nodes that people keep has changed.
+    NodeListChanged(NodeListChanged),
     /// A denial or a block was lifted.
     RefusalLifted(RefusalLifted),
     /// A denial or a block was set.
@@ -100,6 +114,8 @@ pub enum Entry {
     StateSaved(StateSaved),
     /// The server ended its work.
     Stopped(Stopped),
+    /// Nothing is refused for the lock any more.
+    Unlocked(Unlocked),
     /// An approver's answer.
     Vote(Vote),
 }
@@ -299,6 +315,138 @@ entries! {
     StateSaved {
         /// Its generation.
         generation: u64,
+    }
+
+    /// An unlisted node wants to be listed.
+    EnrolmentOpened {
+        /// The ask.
+        ask: Ask,
+        /// What the node wants.
+        #[serde(with = "OperationWord")]
+        operation: Operation,
+        /// The node, with the name that it would have.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// Whether the connection is encrypted.
+        tls: bool,
+    }
+
+    /// The ask of an unlisted node has its outcome.
+    EnrolmentClosed {
+        /// The ask.
+        ask: Ask,
+        /// The node, with the name that it would have.
+        node: Node,
+        /// The peer's address.
+        address: IpAddr,
+        /// How it ended.
+        outcome: AskOutcome,
+        /// The approver whose vote decided.
+        by: Option<Name>,
+        /// The channel through which that vote came.
+        channel: Option<Name>,
+        /// How often the node called.
+        attempts: u64,
+    }
+
+    /// The list of nodes that people keep has changed.
+    NodeListChanged {
+        /// How.
+        change: ListChange,
+        /// The node as it is now; when it was forgotten, as it was.
+        node: Node,
+        /// Its cluster.
+        cluster: Option<Name>,
+        /// From where it calls.
+        addresses: Names,
+        /// Identifiers whose blobs it may open as well.
+        formerly: Names,
+        /// The approver whose vote decided.
+        by: Name,
+        /// The channel through which that vote came.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
+        /// The numeric Telegram id, as the channel told it.
+        telegram_id: Option<i64>,
+    }
+
+    /// Somebody wants to approve ahead, and more votes are needed.
+    GrantProposed {
+        /// Whose it would be.
+        node: Node,
+        /// From where.
+        origin: Origin,
+        /// The shortest time of those that were voted for.
+        for_seconds: u32,
+        /// The fewest releases of those that were voted for.
+        uses: u32,
+        /// The person.
+        approver: Name,
+        /// The channel through which the vote came.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
+        /// The numeric Telegram id, as the channel told it.
+        telegram_id: Option<i64>,
+    }
+
+    /// Somebody approved ahead.
+    GrantSet {
+        /// Its id and code, which releases under it have as their ask.
+        grant: Ask,
+        /// Whose it is.
+        node: Node,
+        /// From where.
+        origin: Origin,
+        /// Who approved.
+        approvers: Names,
+        /// When it ends.
+        #[serde(with = "time")]
+        until: WallTime,
+        /// Releases that it is good for.
+        uses: u32,
+        /// The approver whose vote decided.
+        by: Name,
+        /// The channel through which that vote came.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
+        /// The numeric Telegram id, as the channel told it.
+        telegram_id: Option<i64>,
+    }
+
+    /// A grant was ended by a person.
+    GrantRevoked {
+        /// The grant, or the ask it came from.
+        grant: Ask,
+        /// Whose it was.
+        node: Node,
+        /// The approver who ended it.
+        by: Name,
+        /// The channel through which they did.
+        channel: Name,
+    }
+
+    /// Everything is refused from now on.
+    Locked {
+        /// Why.
+        reason: LockReason,
+        /// The approver who locked.
+        by: Option<Name>,
+        /// The channel through which they did.
+        channel: Option<Name>,
+    }
+
+    /// Nothing is refused for the lock any more.
+    Unlocked {
+        /// The approver who ended it, or the user id of root.
+        by: Name,
+        /// The channel through which they did.
+        channel: Name,
+        /// User id of the channel's process.
+        uid: u32,
     }
 
     /// Refusals that no record tells of.

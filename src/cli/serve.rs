@@ -18,6 +18,7 @@ use crate::credential::contents::ContentsError;
 use crate::credential::{self, terminal};
 use crate::daemon::asleep::Asleep;
 use crate::daemon::certificate::CertificateError;
+use crate::daemon::keys::KeyError;
 use crate::daemon::open::OpenError;
 use crate::daemon::reload::{Origin, load_again};
 use crate::daemon::{Order, ServeError, Server, SocketError, Sockets, Surroundings, limits, logging, memory, panics};
@@ -146,21 +147,24 @@ fn open_failure(error: &OpenError) -> Failure {
     let (code, hint) = match error {
         OpenError::Audit { source, .. } => (audit_code(source), source.hint().to_owned()),
         OpenError::Certificate(source) => (certificate_code(source), source.hint()),
-        OpenError::Key { source, .. } => (key_code(source), source.hint()),
-        OpenError::NoSealingKey => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
-        OpenError::Passphrase { source: NotTaken::OtherKeyId(_), .. } => {
+        OpenError::Keys(KeyError::Key { source, .. }) => (key_code(source), source.hint()),
+        OpenError::Keys(KeyError::TypedAtTheStart { .. }) => {
+            (exit::TEMPORARY, "start nightlatch serve again, and type it".to_owned())
+        }
+        OpenError::Keys(KeyError::NoSealingKey) => (exit::CONFIG, "set seals = true for one [[key]]".to_owned()),
+        OpenError::Keys(KeyError::Passphrase { source: NotTaken::OtherKeyId(_), .. }) => {
             let hint = "type it again: upper and lower case differ; salt, memory, passes and lanes must be those that \
                         keygen --passphrase printed with the key id";
             (exit::DATA, hint.to_owned())
         }
-        OpenError::Passphrase { .. } => {
+        OpenError::Keys(KeyError::Passphrase { .. }) => {
             (exit::UNAVAILABLE, "give the service more memory: MemoryMax=, LimitMEMLOCK=".to_owned())
         }
-        OpenError::Stretching { .. } => (exit::CONFIG, "correct memory, passes and lanes".to_owned()),
-        OpenError::Typed { source: terminal::Error::NotAPassphrase(_), .. } => {
+        OpenError::Keys(KeyError::Stretching { .. }) => (exit::CONFIG, "correct memory, passes and lanes".to_owned()),
+        OpenError::Keys(KeyError::Typed { source: terminal::Error::NotAPassphrase(_), .. }) => {
             (exit::DATA, "type the one that keygen --passphrase showed".to_owned())
         }
-        OpenError::Typed { .. } => {
+        OpenError::Keys(KeyError::Typed { .. }) => {
             (exit::NO_INPUT, "start it at a terminal, or have systemd ask: ask = \"systemd\"".to_owned())
         }
         OpenError::State { source, .. } => (state_code(source), source.hint().to_owned()),

@@ -34,6 +34,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) node: Vec<Spanned<NodeTable>>,
     #[serde(default)]
+    pub(super) enrolment: EnrolmentTable,
+    #[serde(default)]
     pub(super) approver: Vec<Spanned<ApproverTable>>,
     #[serde(default)]
     pub(super) channel: Vec<Spanned<ChannelTable>>,
@@ -118,6 +120,21 @@ pub(super) struct NodeTable {
     pub(super) rules: RulesTable,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EnrolmentTable {
+    pub(super) unknown_nodes: Option<UnknownNodesWord>,
+    pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) cluster: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UnknownNodesWord {
+    Deny,
+    Ask,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApproverTable {
@@ -156,6 +173,9 @@ pub(super) struct TimingsTable {
     pub(super) ask_ttl: Option<Span>,
     pub(super) seal_grant_for: Option<Span>,
     pub(super) seal_grant_uses: Option<Spanned<i64>>,
+    pub(super) grant_for: Option<Span>,
+    pub(super) grant_max: Option<Span>,
+    pub(super) grant_uses: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

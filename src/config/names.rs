@@ -6,9 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::finding::Findings;
-
-/// Longest name, in characters.
-const MAX_NAME_LEN: usize = 64;
+use crate::peer::name::{MAX_NAME_LEN, is_readable, looks_like_a_code};
 
 /// The names of one list.
 #[derive(Debug)]
@@ -88,21 +86,6 @@ impl Names {
             (None, _) => format!("add a [[{}]] of that name, or correct it here", self.table),
         };
         findings.problem(span, format!("there is no {} `{name}`", self.table), hint);
-    }
-}
-
-fn is_readable(name: &str) -> bool {
-    let allowed = |char: char| char.is_alphanumeric() || matches!(char, ' ' | '.' | '_' | '-');
-    !name.is_empty() && name.chars().count() <= MAX_NAME_LEN && name.trim() == name && name.chars().all(allowed)
-}
-
-/// Codes have fewer letters and digits than these, but a rule that can be remembered is worth more than `b1o0`.
-fn looks_like_a_code(name: &str) -> bool {
-    match name.as_bytes() {
-        [one, two, three, four] => {
-            one.is_ascii_alphabetic() && two.is_ascii_digit() && three.is_ascii_alphabetic() && four.is_ascii_digit()
-        }
-        _ => false,
     }
 }
 

@@ -147,6 +147,11 @@ impl Voters<'_> {
         asks && self.able(layers).0 == 0
     }
 
+    /// Whether under `layers` (the most specific first) nobody can answer anything.
+    pub(super) fn can_nobody_answer(&self, layers: &[&Layer]) -> bool {
+        self.able(layers).0 == 0
+    }
+
     /// Warns of people who are listed and cannot vote, and of channels that nobody can vote through.
     pub(super) fn warn_of_unable(&self, findings: &mut Findings<'_>) {
         for person in self.approvers {

@@ -30,6 +30,9 @@ impl Default for Timings {
             ask_ttl: Duration::from_secs(10 * MINUTE),
             seal_grant_for: Duration::from_secs(DAY),
             seal_grant_uses: 8,
+            grant_for: Duration::from_secs(30 * MINUTE),
+            grant_max: Duration::from_secs(DAY),
+            grant_uses: 8,
         }
     }
 }
@@ -39,6 +42,7 @@ pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings
     let default = Timings::default();
     let at = |written: &Option<Span>| written.as_ref().map(Spanned::span);
     let (lease_at, hold_at) = (at(&table.lease), at(&table.hold));
+    let (grant_for_at, grant_max_at) = (at(&table.grant_for), at(&table.grant_max));
     let (lease_max_at, seal_grant_for_at) = (at(&table.lease_max), at(&table.seal_grant_for));
     // A node that waits calls every 30 s and gives a call 10 s: a lease or an ask that ends sooner could fall into the
     // gap between two calls.
@@ -61,6 +65,9 @@ pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings
             findings,
         ),
         seal_grant_uses: count("seal_grant_uses", table.seal_grant_uses, default.seal_grant_uses, findings),
+        grant_for: duration("grant_for", table.grant_for, default.grant_for, MINUTE..=30 * DAY, findings),
+        grant_max: duration("grant_max", table.grant_max, default.grant_max, MINUTE..=30 * DAY, findings),
+        grant_uses: count("grant_uses", table.grant_uses, default.grant_uses, findings),
     };
     if timings.lease > timings.lease_max {
         let at = lease_at.clone().or(lease_max_at);
@@ -69,6 +76,10 @@ pub(super) fn check(table: TimingsTable, findings: &mut Findings<'_>) -> Timings
     if timings.lease > timings.seal_grant_for {
         let at = seal_grant_for_at.or(lease_at);
         findings.problem(at, "lease is longer than seal_grant_for", "shorten lease, or lengthen seal_grant_for");
+    }
+    if timings.grant_for > timings.grant_max {
+        let at = grant_for_at.or(grant_max_at);
+        findings.problem(at, "grant_for is longer than grant_max", "shorten grant_for, or lengthen grant_max");
     }
     if timings.hold + timings.release_margin > CLIENT_DEADLINE {
         let text = "hold and release_margin exceed the 10s of a node: calls are held only until the margin begins";

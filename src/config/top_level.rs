@@ -7,13 +7,15 @@ use ipnet::IpNet;
 use toml::Spanned;
 use uuid::Uuid;
 
-use super::file::{ClusterTable, File, ListenTable};
+use super::file::{ClusterTable, EnrolmentTable, File, ListenTable, UnknownNodesWord};
 use super::finding::Findings;
 use super::keys::is_absolute;
 use super::names::Names;
 use super::nodes::Surroundings;
 use super::rules::{Layer, Voters};
-use super::{Cluster, Config, DEFAULT_STATE_DIRECTORY, Listen, Log, Node, keys, networks, nodes, people, timings, tls};
+use super::{
+    Cluster, Config, DEFAULT_STATE_DIRECTORY, Enrolment, Listen, Log, Node, keys, networks, nodes, people, timings, tls,
+};
 use crate::peer::admission::UuidPolicy;
 
 /// Most sockets for the nodes.
@@ -47,11 +49,13 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
     let around =
         Surroundings { networks: &networks, uuid_policy, clusters: &cluster_names, approvers: &approver_names };
     let nodes = nodes::check(file.node, around, findings);
+    let enrolment = enrolment(file.enrolment, &networks, &cluster_names, findings);
     let timings = timings::check(file.timings, findings);
     // After a mistake in the lists these would only repeat it in other words.
     if !findings.has_problems() {
         let voters = Voters { approvers: &approvers, channels: &channels };
         check_votes(voters, &rules, &clusters, &nodes, findings);
+        check_enrolment(voters, enrolment.as_ref(), &rules, &clusters, findings);
     }
     Some(Config {
         installation: installation?,
@@ -64,6 +68,7 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
         rules: rules.rules,
         clusters: clusters.into_iter().map(|(cluster, _)| cluster).collect(),
         nodes: nodes.into_iter().map(|(node, _)| node).collect(),
+        enrolment,
         approvers,
         channels,
         timings,
@@ -73,6 +78,51 @@ pub(super) fn check(file: File, findings: &mut Findings<'_>) -> Option<Config> {
             libraries: file.log.libraries.unwrap_or(Log::default().libraries),
         },
     })
+}
+
+/// How nodes that are not listed may ask to be, if they may.
+fn enrolment(
+    table: EnrolmentTable,
+    allowed: &[IpNet],
+    clusters: &Names,
+    findings: &mut Findings<'_>,
+) -> Option<Enrolment> {
+    let EnrolmentTable { unknown_nodes, networks, cluster } = table;
+    let networks = match networks {
+        None => allowed.to_vec(),
+        Some(written) => {
+            let parsed = networks::parse_all(written.get_ref(), findings);
+            if !allowed.is_empty() && parsed.iter().any(|one| !allowed.iter().any(|outer| outer.contains(one))) {
+                let hint = "name networks that lie within networks: nobody else is admitted";
+                findings.problem(written.span(), "a network of [enrolment] is not allowed to call", hint);
+            }
+            parsed
+        }
+    };
+    let cluster = cluster.and_then(|cluster| {
+        let known = clusters.contains(cluster.get_ref());
+        if !known {
+            clusters.tell_unknown(cluster.span(), cluster.get_ref(), findings);
+        }
+        known.then(|| cluster.into_inner().into_boxed_str())
+    });
+    (unknown_nodes == Some(UnknownNodesWord::Ask)).then_some(Enrolment { networks, cluster })
+}
+
+/// Somebody has to be able to answer for nodes that are not listed.
+fn check_enrolment(
+    voters: Voters<'_>,
+    enrolment: Option<&Enrolment>,
+    default: &Layer,
+    clusters: &[(Cluster, Layer)],
+    findings: &mut Findings<'_>,
+) {
+    let Some(enrolment) = enrolment else { return };
+    let cluster = clusters.iter().find(|(cluster, _)| Some(&cluster.name) == enrolment.cluster.as_ref());
+    let layers: Vec<&Layer> = cluster.map(|(_, layer)| layer).into_iter().chain([default]).collect();
+    if voters.can_nobody_answer(&layers) {
+        findings.warning(None, "nobody can answer for nodes that are not listed: add [[approver]] and [[channel]]");
+    }
 }
 
 /// The networks from which nodes may call, with a warning where nobody or everybody may.

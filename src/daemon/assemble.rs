@@ -4,7 +4,7 @@ use crate::approval::ledger::Timings;
 use crate::approval::policy::{Action, Approver, Layer, OtherAddress, Policy};
 use crate::config::{self, Config};
 use crate::peer;
-use crate::peer::admission::{Admission, Lists};
+use crate::peer::admission::{Admission, Enrolment, Lists};
 
 /// Who may ask at all.
 #[must_use]
@@ -15,7 +15,13 @@ pub fn admission(config: &Config) -> Admission {
 /// The same, for an admission that is there already.
 #[must_use]
 pub fn lists(config: &Config) -> Lists {
+    let enrolment = config.enrolment.as_ref().map(|enrolment| {
+        let config::Enrolment { networks, cluster } = enrolment.clone();
+        Enrolment { networks, cluster }
+    });
     Lists::new(config.networks.clone(), config.nodes.iter().map(node), config.uuid_policy)
+        .with_clusters(config.clusters.iter().map(|cluster| cluster.name.clone()))
+        .with_enrolment(enrolment)
 }
 
 /// How long things last.
@@ -33,6 +39,9 @@ pub fn timings(timings: &config::Timings) -> Timings {
         ask_ttl,
         seal_grant_for,
         seal_grant_uses,
+        grant_for,
+        grant_max,
+        grant_uses,
     } = *timings;
     Timings {
         hold,
@@ -46,6 +55,9 @@ pub fn timings(timings: &config::Timings) -> Timings {
         ask_ttl,
         seal_grant_for,
         seal_grant_uses,
+        grant_for,
+        grant_max,
+        grant_uses,
     }
 }
 

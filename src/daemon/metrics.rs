@@ -44,7 +44,7 @@ impl Asks {
                 Event::Opened(_) => drop(self.opened.fetch_add(1, Ordering::Relaxed)),
                 Event::Closed(closed) => {
                     self.closed.count(&records::outcome(closed.outcome));
-                    if closed.outcome != Outcome::Expired {
+                    if !matches!(closed.outcome, Outcome::Expired | Outcome::Locked) {
                         self.answered.count(closed.ask.opened.wall.until(closed.at));
                     }
                 }

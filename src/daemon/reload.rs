@@ -10,10 +10,8 @@ use super::assemble;
 use super::certificate::Certificate;
 use super::logging::Levels;
 use super::status::Watch;
-use crate::approval::gate::Configuration;
 use crate::clock::monotonic_usec;
 use crate::config::{self, Config, Warning};
-use crate::peer::Node;
 
 /// Reads the configuration anew, with what the command line says on top of it.
 pub type Load = Box<dyn Fn() -> Result<(Config, Vec<Warning>), config::Error> + Send + Sync>;
@@ -107,13 +105,8 @@ impl Reload {
 
     /// Puts `new` in force: who may call, the rules, and who may answer, as one.
     async fn apply(&self, new: &Config) {
-        let (gate, admission) = (&self.watch.gate, &self.watch.admission);
-        let generation = gate.configuration().generation.next();
-        let lists = Arc::new(assemble::lists(new).of(generation));
         let (policy, timings) = (assemble::policy(new), assemble::timings(&new.timings));
-        let is_listed = |node: &Node| lists.node(&node.uuid).is_some_and(|listed| **listed == *node);
-        let configuration = Configuration { generation, policy, timings };
-        gate.reconfigure(configuration, is_listed, || admission.replace(Arc::clone(&lists))).await;
+        self.watch.gate.reconfigure(policy, timings, &assemble::lists(new)).await;
     }
 }
 
@@ -133,6 +126,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         rules: _,
         clusters: _,
         nodes: _,
+        enrolment: _,
         approvers: _,
         timings: _,
         log: _,

@@ -21,21 +21,22 @@ use tokio_util::task::TaskTracker;
 use super::asleep::Asleep;
 use super::certificate::Certificate;
 use super::idle;
+use super::keys::Keys;
 use super::metrics::{Asks, Metrics};
+use super::overview::Overview;
 use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
 use super::status::Watch;
-use crate::approval::channel::{Channel, People};
+use crate::approval::channel::{Channel, Look, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
-use crate::audit::record::{Detail, Entry, Name, Started, StateSaved, Stopped};
+use crate::audit::record::{Detail, Entry, Name, Started, Stopped};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::listen;
 use crate::peer::admission::Admission;
 use crate::pipeline::Pipeline;
-use crate::state::Generation;
 use crate::wire::talos::Talos;
 
 /// Everything but the sockets.
@@ -45,12 +46,15 @@ pub struct Server {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) log: Log,
     pub(super) asks: Arc<Asks>,
+    pub(super) keys: Arc<Keys>,
+    /// The state's generation that was saved last.
+    pub(super) generation: Arc<AtomicU64>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: Config,
     /// What nodes are shown; none without TLS.
     pub(super) certificate: Option<Arc<Certificate>>,
-    /// The generation that the state has, when the audit log does not tell of it yet.
-    pub(super) unrecorded: Option<Generation>,
+    /// What the audit log does not tell yet of the state that it begins with.
+    pub(super) unrecorded: Vec<Entry>,
 }
 
 /// What is around a running server: who tells it what to do, and who is told how it is.
@@ -129,6 +133,10 @@ impl Server {
     /// The service for the channel `name`, if the configuration has it.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<ApprovalsServer<Channel>> {
+        self.channel_of(name).map(served)
+    }
+
+    fn channel_of(&self, name: &str) -> Option<Channel> {
         let channel = self.config.channels.iter().find(|channel| *channel.name == *name)?;
         let people = match channel.people {
             config::People::Uid => People::OwnUser,
@@ -136,7 +144,16 @@ impl Server {
         };
         let installation = self.config.installation.to_string();
         let channel = Channel::new(name, people, &installation, Arc::clone(&self.gate), Arc::clone(&self.admission));
-        Some(ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN))
+        let is_of_the_host = |channel: &config::Channel| channel.people == config::People::Uid;
+        let has_host = self.config.channels.iter().any(is_of_the_host);
+        Some(if has_host { channel.beside_the_host() } else { channel })
+    }
+
+    /// What is recorded of the start.
+    fn beginning(&self) -> Vec<Entry> {
+        let installation = Name::new(&self.config.installation.to_string());
+        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
+        std::iter::once(started.into()).chain(self.unrecorded.iter().cloned()).collect()
     }
 
     /// Serves until it is told to stop, or has nothing to do for long, and then lets open calls end.
@@ -146,11 +163,7 @@ impl Server {
     pub async fn run(self, mut sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
         let Surroundings { mut orders, origin, manager, asleep } = around;
         asleep.remove();
-        let installation = Name::new(&self.config.installation.to_string());
-        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
-        let unrecorded = self.unrecorded.map(|generation| StateSaved { generation: generation.get() }.into());
-        let entries: Vec<Entry> = std::iter::once(started.into()).chain(unrecorded).collect();
-        self.log.write(&entries).await?;
+        self.log.write(&self.beginning()).await?;
         let watch = Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager));
         let watch = Arc::new(watch.with_certificate(self.certificate.clone(), Arc::clone(&self.clock)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
@@ -165,7 +178,8 @@ impl Server {
             tracing::warn!(hint, "exit_after_idle is undone by any attached channel");
         }
         let listeners = mem::take(&mut sockets.metrics);
-        let mut services = self.start(sockets, &calls, &accepted, &stopping)?;
+        let look: Arc<dyn Look> = Arc::new(Overview::new(&self, &watch));
+        let mut services = self.start(sockets, &calls, &accepted, &stopping, &look)?;
         Metrics::new(&self, &watch).serve(listeners, &mut services.listeners)?;
         services.clockwork.spawn({
             let watch = Arc::clone(&watch);
@@ -256,6 +270,7 @@ impl Server {
         calls: &TaskTracker,
         accepted: &Arc<AtomicU64>,
         stopping: &CancellationToken,
+        look: &Arc<dyn Look>,
     ) -> io::Result<Services> {
         let mut services = Services::default();
         let listeners = sockets.talos.into_iter().map(tcp).collect::<Result<Vec<_>, _>>()?;
@@ -277,7 +292,8 @@ impl Server {
             }
         });
         for (name, listener) in sockets.channels {
-            let Some(service) = self.channel(&name) else { continue };
+            let Some(channel) = self.channel_of(&name) else { continue };
+            let service = served(channel.with_look(Arc::clone(look)));
             let incoming = listen::channel(&name, unix(listener)?, &mut services.listeners, stopping);
             // Not drained: a channel's stream never ends by itself.
             let serving = listen::http2(MAX_CHANNEL_CALLS).add_service(service).serve_with_incoming(incoming);
@@ -316,6 +332,10 @@ impl Server {
             }
         }
     }
+}
+
+fn served(channel: Channel) -> ApprovalsServer<Channel> {
+    ApprovalsServer::new(channel).max_decoding_message_size(MAX_CHANNEL_MESSAGE_LEN)
 }
 
 /// Returns when it is told to stop; what it is told to read again, `reload` hears of meanwhile.

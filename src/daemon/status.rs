@@ -17,6 +17,8 @@ use crate::peer::admission::Admission;
 /// What the line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
+    /// Whether everything is refused.
+    pub locked: bool,
     /// Nodes that are listed.
     pub nodes: usize,
     /// What is under way.
@@ -33,10 +35,13 @@ pub struct Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, under_way, panics, not_reloaded, certificate, stopping } = self;
+        let Self { locked, nodes, under_way, panics, not_reloaded, certificate, stopping } = self;
         let UnderWay { asks, grants, held } = under_way;
         if *stopping {
             f.write_str("stopping; ")?;
+        }
+        if *locked {
+            f.write_str("LOCKED, nightlatch unlock ends it; ")?;
         }
         write!(f, "{nodes} {}: ", if *nodes == 1 { "node" } else { "nodes" })?;
         match asks {
@@ -93,6 +98,7 @@ impl Watch {
     /// How it is. Returns only when no lock of the gate is stuck.
     pub(super) fn status(&self) -> Status {
         Status {
+            locked: self.gate.locked().is_some(),
             nodes: self.admission.lists().nodes().count(),
             under_way: self.gate.under_way(),
             panics: panics::count(),
@@ -145,10 +151,10 @@ mod tests {
         let under_way = UnderWay { asks: 2, grants: 3, held: 4 };
         let not_reloaded = Some("restart to change `key`".to_owned());
         let certificate = Some("the certificate expires in 6 days".to_owned());
-        let bad = Status { nodes: 0, under_way, panics: 2, not_reloaded, certificate, stopping: true };
+        let bad = Status { locked: true, nodes: 0, under_way, panics: 2, not_reloaded, certificate, stopping: true };
         assert_eq!(
             bad.to_string(),
-            "stopping; 0 nodes: 2 questions wait for an answer, 4 calls are held, 3 approvals are valid; THE CHANGED \
+            "stopping; LOCKED, nightlatch unlock ends it; 0 nodes: 2 questions wait for an answer, 4 calls are held, 3 approvals are valid; THE CHANGED \
              CONFIGURATION IS NOT IN FORCE: restart to change `key`; the certificate expires in 6 days; 2 internal errors: see the journal"
         );
     }

@@ -1,20 +1,21 @@
 //! May this peer ask for this node at all? The only file that can make an [`Admitted`].
 
+mod lists;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ipnet::IpNet;
 use uuid::{Uuid, Variant};
 
+pub use self::lists::{Enrolment, Listing, Lists, new_name};
 use super::in_progress::{InProgress, Most, Place};
 use super::rate_limit::RateLimit;
 use super::{ListedNode, Node, Origin, Peer};
 use crate::clock::Moment;
-use crate::request::{NodeUuid, Request};
+use crate::request::{Fingerprint, NodeUuid, Operation, Request};
 
 /// Calls from listed addresses that may be in progress. A node makes one at a time, and may leave some behind when it is
 /// restarted; one node, or its neighbours in a large listed network, take no more than its own.
@@ -106,6 +107,22 @@ pub enum NotAdmitted {
     UuidPolicy,
 }
 
+/// A call for a node that is not listed, from where such may ask to be. It is no proof of anything, and nothing is released
+/// for it.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The node as it would be listed.
+    pub node: ListedNode,
+    /// Who is connected.
+    pub peer: Peer,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The blob that it wants unsealed.
+    pub blob: Option<Fingerprint>,
+    /// The configuration by which it may ask.
+    pub generation: Generation,
+}
+
 /// Which identifiers are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UuidPolicy {
@@ -170,55 +187,6 @@ pub fn is_shared(uuid: &NodeUuid) -> bool {
     SHARED_UUIDS.contains(&uuid.as_str())
 }
 
-/// Who may call: the part of admission that the configuration says.
-#[derive(Debug, Default)]
-pub struct Lists {
-    generation: Generation,
-    networks: Vec<IpNet>,
-    /// In the order of the configuration.
-    nodes: Vec<ListedNode>,
-    by_uuid: HashMap<NodeUuid, ListedNode>,
-    uuid_policy: UuidPolicy,
-}
-
-impl Lists {
-    /// Admits `nodes` from `networks`. Without networks, or without nodes, nobody is admitted.
-    #[must_use]
-    pub fn new(networks: Vec<IpNet>, nodes: impl IntoIterator<Item = Node>, uuid_policy: UuidPolicy) -> Self {
-        let nodes: Vec<ListedNode> = nodes.into_iter().map(ListedNode::new).collect();
-        let by_uuid = nodes.iter().map(|node| (node.uuid.clone(), ListedNode::clone(node))).collect();
-        Self { generation: Generation::default(), networks, nodes, by_uuid, uuid_policy }
-    }
-
-    /// The same, as the configuration of this generation.
-    #[must_use]
-    pub fn of(self, generation: Generation) -> Self {
-        Self { generation, ..self }
-    }
-
-    /// Which configuration they are from.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
-    }
-
-    /// The node listed under `uuid`.
-    #[must_use]
-    pub fn node(&self, uuid: &NodeUuid) -> Option<&ListedNode> {
-        self.by_uuid.get(uuid)
-    }
-
-    /// Every listed node, in the order in which they were given.
-    pub fn nodes(&self) -> impl Iterator<Item = &ListedNode> {
-        self.nodes.iter()
-    }
-
-    fn allow(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.networks.iter().any(|network| network.contains(&address))
-    }
-}
-
 /// The lists in force, and how often each may ask.
 #[derive(Debug)]
 pub struct Admission {
@@ -277,6 +245,20 @@ impl Admission {
         self.lists().node(uuid).cloned()
     }
 
+    /// The node that `request` names, when it is not listed and may ask to be. What does not come from here is judged, and
+    /// counted, by [`Self::admit`].
+    pub fn candidate(&self, now: Moment, request: &Request, peer: &Peer) -> Option<Candidate> {
+        let lists = self.lists();
+        let node = lists.candidate(request.node(), peer)?;
+        lock(&self.strangers).admit(now, peer.network()).then(|| Candidate {
+            node,
+            peer: *peer,
+            operation: request.operation(),
+            blob: request.fingerprint(),
+            generation: lists.generation(),
+        })
+    }
+
     /// Lets `request` of `peer` in, or says why not.
     ///
     /// # Errors
@@ -292,7 +274,7 @@ impl Admission {
                 NotAdmitted::TooMany
             } else if is_shared(request.node()) {
                 NotAdmitted::SharedUuid
-            } else if !lists.uuid_policy.allows(request.node()) {
+            } else if !lists.uuid_policy().allows(request.node()) {
                 NotAdmitted::UuidPolicy
             } else {
                 NotAdmitted::UnknownNode
@@ -307,12 +289,12 @@ impl Admission {
         if !in_time {
             return Err(NotAdmitted::TooMany);
         }
-        if !lists.uuid_policy.allows(request.node()) {
+        if !lists.uuid_policy().allows(request.node()) {
             return Err(NotAdmitted::UuidPolicy);
         }
         let place = calls.enter((node.uuid.clone(), origin)).ok_or(NotAdmitted::TooMany)?;
         let node = ListedNode::clone(node);
-        Ok(Admitted { request, node, peer, origin, generation: lists.generation, _place: place })
+        Ok(Admitted { request, node, peer, origin, generation: lists.generation(), _place: place })
     }
 }
 

@@ -134,6 +134,14 @@ pub struct KeptVote {
     pub telegram_id: Option<i64>,
 }
 
+impl KeptVote {
+    /// Whether `other` is the vote of the same person through the same channel.
+    #[must_use]
+    pub fn is_of(&self, approver: &str, channel: &str) -> bool {
+        *self.approver == *approver && *self.channel == *channel
+    }
+}
+
 /// A node that people listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEntry {

@@ -109,12 +109,13 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
         Refusal::NotApproved(NotApproved::Refused(why)) => match why {
             ledger::Reason::Blocked => Reason::Blocked,
             ledger::Reason::Denied => Reason::Denied,
+            ledger::Reason::Locked => Reason::Locked,
             ledger::Reason::NoGrant => Reason::NoGrant,
             ledger::Reason::NobodyToAsk => Reason::NobodyToAsk,
             ledger::Reason::OtherAddress => Reason::OtherAddress,
             ledger::Reason::Rule => Reason::DenyRule,
             ledger::Reason::TooLate => Reason::TooLate,
-            ledger::Reason::TooManyAsks => Reason::TooManyAsks,
+            ledger::Reason::TooManyAsks | ledger::Reason::TooManyEnrolments => Reason::TooManyAsks,
         },
         Refusal::NotApproved(NotApproved::CallerGone) => Reason::HungUp,
         // A call that another configuration overtook waited for people, but for those few that it overtook on their way.

@@ -33,7 +33,10 @@ pub fn of(refusal: &Refusal) -> Status {
             (Code::Unavailable, "this cannot be recorded now, try again later")
         }
         Refusal::NoKey(
-            key::Unavailable::Damaged(_) | key::Unavailable::NotDerived(_) | key::Unavailable::Stretching(..),
+            key::Unavailable::Damaged(_)
+            | key::Unavailable::NotDerived(_)
+            | key::Unavailable::NotInMemory
+            | key::Unavailable::Stretching(..),
         )
         | Refusal::Failed(Failed::Encryption | Failed::NotReopened | Failed::OtherCall | Failed::Random(_)) => {
             (Code::Unavailable, "this cannot be sealed or opened now, try again later")
@@ -49,11 +52,14 @@ const fn of_reason(reason: Reason) -> (Code, &'static str) {
     match reason {
         Reason::Blocked => (Code::PermissionDenied, "blocked"),
         Reason::Denied => (Code::PermissionDenied, "denied"),
+        Reason::Locked => (Code::PermissionDenied, "locked"),
         Reason::NoGrant => (Code::PermissionDenied, "not granted"),
         Reason::NobodyToAsk | Reason::Rule => (Code::PermissionDenied, "refused by rule"),
         Reason::OtherAddress => (Code::PermissionDenied, "this node may not ask from this address"),
         Reason::TooLate => (Code::Unavailable, "approved, but too late in this call, try again"),
-        Reason::TooManyAsks => (Code::ResourceExhausted, "too many open requests, try again later"),
+        Reason::TooManyAsks | Reason::TooManyEnrolments => {
+            (Code::ResourceExhausted, "too many open requests, try again later")
+        }
     }
 }
 
@@ -84,6 +90,7 @@ mod tests {
             (Unavailable::Damaged(id), Code::Unavailable),
             (Unavailable::NotDerived(id), Code::Unavailable),
             (Unavailable::Stretching(id, StretchError::Memory(8)), Code::Unavailable),
+            (Unavailable::NotInMemory, Code::Unavailable),
             (Unavailable::OtherParameters(id), Code::InvalidArgument),
             (Unavailable::UnknownKey(id), Code::InvalidArgument),
         ] {

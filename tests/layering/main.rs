@@ -166,6 +166,7 @@ const LONG: &[(&str, &str)] = &[
     ("approval/ledger/tests.rs", "one test for each promise of the ledger"),
     ("audit/log.rs", "queue, writer and the way back after a failed write keep one promise"),
     ("audit/log/tests.rs", "one test for each way in which writing fails"),
+    ("audit/record.rs", "every record there is, in the order of the specification"),
     ("audit/record/tests.rs: every_entry", "one value of every record"),
     ("cli/check.rs: summary", "one line for each setting, in the order of the page"),
     ("cli/doctor/judge/tests.rs", "one test for each thing that can be wrong on a host"),

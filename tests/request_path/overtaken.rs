@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use nightlatch::approval::ask::{Event, Voter};
-use nightlatch::approval::gate::Configuration;
 use nightlatch::approval::ledger::Timings;
 use nightlatch::approval::ledger::act::Act;
 use nightlatch::approval::policy::{Policy, Vote};
+use nightlatch::peer::admission::Lists;
 use nightlatch::peer::{ListedNode, Node};
 use nightlatch::request::{NodeUuid, Operation};
 use tonic::Code;
@@ -51,9 +51,7 @@ async fn a_node_that_another_configuration_refuses_while_its_key_is_derived_gets
     let mut events = bench.gate.subscribe("cli").expect("room").events;
     let (answer, ()) = tokio::join!(bench.call(Operation::Seal), async {
         tokio::time::sleep(MEANWHILE).await;
-        let generation = bench.gate.configuration().generation.next();
-        let (policy, timings) = (Policy::default(), Timings::default());
-        bench.gate.reconfigure(Configuration { generation, policy, timings }, |_| false, || {}).await;
+        bench.gate.reconfigure(Policy::default(), Timings::default(), &Lists::default()).await;
     });
     let status = answer.expect_err("nothing is allowed any more");
     assert_eq!(status.code(), Code::Unavailable);

@@ -144,10 +144,11 @@ impl Bench {
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let admission = Arc::new(Admission::new(networks, [node], UuidPolicy::default()));
         let records_port = Arc::new(FragileRecords(records.clone()));
-        let gate =
-            Arc::new(Gate::new(policy, Timings::default(), Standing::default(), Arc::clone(&fragile), records_port));
+        let (timings, standing) = (Timings::default(), Standing::default());
+        let gate = Gate::new(policy, timings, standing, Arc::clone(&admission), Arc::clone(&fragile), records_port);
+        let gate = Arc::new(gate);
         let source = FragileKey(LocalKey::new(credential::from_file(&path).expect("a key")), key.clone());
-        let keyring = Keyring::new(Box::new(source), vec![]);
+        let keyring = Arc::new(Keyring::new(Box::new(source), vec![]));
         let pipeline =
             Arc::new(Pipeline::new(admission, Arc::clone(&gate), keyring, log.clone(), Arc::clone(&fragile)));
         let tasks = TaskTracker::new();

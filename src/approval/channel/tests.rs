@@ -14,7 +14,7 @@ use crate::approval::gate::{Caller, NotApproved, Records, Unrecorded};
 use crate::approval::ledger::Timings;
 use crate::approval::policy::{Layer, Policy};
 use crate::clock::{Clock, Moment, Now, WallTime};
-use crate::peer::admission::UuidPolicy;
+use crate::peer::admission::{Lists, UuidPolicy};
 use crate::peer::standing::{LastApproval, Standing};
 use crate::peer::{Node, Origin, Peer};
 use crate::request::Operation;
@@ -79,10 +79,11 @@ impl Bench {
         let notebook = Arc::<Notebook>::default();
         let timings = Timings { hold: Duration::ZERO, ..Timings::default() };
         let records = Arc::clone(&notebook) as Arc<dyn Records>;
-        let gate = Arc::new(Gate::new(policy, timings, Standing::default(), Arc::new(StoppedClock), records));
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let nodes = [node(CP_1, "cp-1"), node("worker-2", "worker-2")];
         let admission = Arc::new(Admission::new(networks, nodes, UuidPolicy::default()));
+        let (standing, clock) = (Standing::default(), Arc::new(StoppedClock));
+        let gate = Arc::new(Gate::new(policy, timings, standing, Arc::clone(&admission), clock, records));
         Self { channel: Channel::new("phone", people, "an installation", gate, admission), notebook }
     }
 
@@ -286,7 +287,7 @@ async fn an_answer_that_cannot_be_recorded_may_be_given_again() {
 async fn whoever_was_known_before_a_reload_or_answers_while_the_server_stops_has_to_answer_again() {
     let bench = Bench::new(People::OwnUser);
     let ask = bench.ask().await;
-    let lists = crate::peer::admission::Lists::default().of(Generation::default().next());
+    let lists = Lists::default().of(Generation::default().next());
     bench.channel.admission.replace(lists);
     assert_eq!(bench.block("cp-1", None).await, Err(Code::Unavailable), "nodes of one list, people of another");
     bench.channel.gate.stop();
@@ -297,11 +298,11 @@ async fn whoever_was_known_before_a_reload_or_answers_while_the_server_stops_has
 #[tokio::test]
 async fn a_snapshot_lists_every_node_in_the_order_of_the_configuration_and_who_approved_it_last() {
     let names = ["zeta", "cp-1", "alpha", "worker-2"];
-    let listed: Vec<ListedNode> = names.iter().map(|name| ListedNode::new(node(name, name))).collect();
+    let listed = Lists::new(vec![], names.map(|name| node(name, name)), UuidPolicy::default());
     let at = WallTime::from_unix_millis(7_000);
-    let (uuid, by) = (listed[2].uuid.clone(), "alice".into());
+    let (uuid, by) = (NodeUuid::parse("alpha").expect("printable"), "alice".into());
     let last = LastApproval { node: uuid.clone(), origin: Origin::Listed, by, at };
-    let told = message::nodes(listed.iter(), &[(uuid, last)].into());
+    let told = message::nodes(&listed, &[(uuid, last)].into());
     let name = |status: &v1::NodeStatus| status.node.as_ref().expect("a node").name.clone();
     assert_eq!(told.iter().map(name).collect::<Vec<_>>(), names);
     let approvals: Vec<_> = told.iter().map(|node| (node.last_approved_at_ms, &*node.last_approved_by)).collect();
@@ -314,9 +315,9 @@ async fn a_snapshot_lists_every_node_in_the_order_of_the_configuration_and_who_a
 /// The rest of a snapshot has 3 MiB then, and a channel that cannot read it would keep people from answering.
 #[test]
 fn the_nodes_of_a_snapshot_take_a_mebibyte_at_most() {
-    let longest = |number: usize| ListedNode::new(node(&format!("{number:064}"), &"\u{10330}".repeat(64)));
-    let listed: Vec<ListedNode> = (0..4096).map(longest).collect();
-    let told = message::nodes(listed.iter(), &HashMap::new());
+    let longest = |number: usize| node(&format!("{number:064}"), &"\u{10330}".repeat(64));
+    let listed = Lists::new(vec![], (0..4096).map(longest), UuidPolicy::default());
+    let told = message::nodes(&listed, &HashMap::new());
     assert!((2_000..4_096).contains(&told.len()), "{}", told.len());
     let snapshot = v1::Snapshot { nodes: told, ..v1::Snapshot::default() };
     let len = prost::Message::encoded_len(&snapshot);

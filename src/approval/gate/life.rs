@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Approved, Caller, Configuration, Gate, NotApproved, PoisonError, lock};
-use crate::approval::ask::{AskId, Call, Event, Fresh};
+use super::{Approved, Caller, Configuration, Gate, NotApproved, PoisonError, Policy, Release, Timings, lock};
+use crate::approval::ask::{AskId, Call, Event, Fresh, LiveGrant};
 use crate::approval::ledger::{Judgement, Ledger, Reason};
 use crate::approval::policy::{Action, Rule};
 use crate::clock::Now;
-use crate::peer::Node;
+use crate::peer::admission::Lists;
+use crate::peer::standing::Lock;
 
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +57,11 @@ impl Drop for Opening<'_> {
     }
 }
 
+/// A call that may be released: whoever says no waits, before they are told that it is done, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Passing<'a>(#[expect(dead_code, reason = "held until it is dropped")] tokio::sync::RwLockReadGuard<'a, ()>);
+
 /// An ask that a person is answering: until this is dropped it does not expire.
 #[must_use]
 pub(super) struct Answering<'a>(&'a Gate);
@@ -67,27 +73,25 @@ impl Drop for Answering<'_> {
 }
 
 impl Gate {
-    /// Puts another configuration in force, and `admission` with it, which puts its lists in force. Returns when what that
-    /// closed is on record.
+    /// Puts another configuration in force, and with it the lists that belong to it, beside which go the nodes that people
+    /// listed. Returns when what that closed is on record.
     ///
     /// From then on nothing is released that the new configuration would not release. Asks and grants of a node go on
-    /// only when `is_listed` knows just that node, when its rule asks for what was asked for, and with the votes of people
+    /// only when just that node is listed, when its rule asks for what was asked for, and with the votes of people
     /// who still are approvers. Calls that are held are let go: the node's next call is judged anew. Channels are cut off
     /// once they were told what that closed: whether they may listen is asked again, and they are told the nodes of now.
-    pub async fn reconfigure(
-        &self,
-        configuration: Configuration,
-        is_listed: impl Fn(&Node) -> bool,
-        admission: impl FnOnce(),
-    ) {
+    pub async fn reconfigure(&self, policy: Policy, timings: Timings, lists: &Lists) {
         // No act is between its rehearsal and its effect.
         let _nobody_acts = self.acting.lock().await;
         let events = {
             let mut ledger = self.ledger();
             let before = self.configuration();
-            admission();
-            let Configuration { policy, timings, .. } = &configuration;
-            let events = ledger.reconfigure(self.clock.now(), policy, timings, &before.policy.approvers, is_listed);
+            let generation = before.generation.next();
+            let lists = lists.with_entries(ledger.entries()).of(generation);
+            let (now, approvers) = (self.clock.now(), &before.policy.approvers);
+            let events = ledger.reconfigure(now, &policy, &timings, approvers, &lists);
+            self.admission.replace(lists);
+            let configuration = Configuration { generation, policy, timings };
             *self.configuration.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
             self.publish(events.clone());
             lock(&self.subscribers).clear();
@@ -104,7 +108,9 @@ impl Gate {
     ///
     /// # Errors
     /// [`NotApproved`]: nothing may be released any more.
-    pub fn still_approves(&self, approved: &Approved, caller: &Caller) -> Result<(), NotApproved> {
+    pub async fn still_approves(&self, approved: &Approved, caller: &Caller) -> Result<Passing<'_>, NotApproved> {
+        // Taken before the check: whoever says no after it waits for this.
+        let passing = Passing(self.passing.read().await);
         let now = self.clock.now();
         let ledger = self.ledger();
         if approved.admitted.generation() != self.configuration().generation {
@@ -113,10 +119,13 @@ impl Gate {
         if let Some(reason) = ledger.refused(now, approved.node(), approved.origin()) {
             return Err(NotApproved::Refused(reason));
         }
+        if !ledger.still_grants(now, approved.terms()) {
+            return Err(NotApproved::Refused(Reason::NoGrant));
+        }
         if caller.gone.is_cancelled() {
             return Err(NotApproved::CallerGone);
         }
-        if caller.is_in_time(now.moment) { Ok(()) } else { Err(NotApproved::Refused(Reason::TooLate)) }
+        if caller.is_in_time(now.moment) { Ok(passing) } else { Err(NotApproved::Refused(Reason::TooLate)) }
     }
 
     /// What is under way. Takes every lock of the gate in turn: when this returns, none of them is stuck.
@@ -132,6 +141,24 @@ impl Gate {
         }
     }
 
+    /// The last releases, newest last.
+    #[must_use]
+    pub fn last_releases(&self) -> Vec<Release> {
+        lock(&self.releases).iter().cloned().collect()
+    }
+
+    /// The grants that are live.
+    #[must_use]
+    pub fn grants(&self) -> Vec<LiveGrant> {
+        self.ledger().grants(self.clock.now()).collect()
+    }
+
+    /// Whether everything is refused.
+    #[must_use]
+    pub fn locked(&self) -> Option<Lock> {
+        self.ledger().lock().cloned()
+    }
+
     /// How many processes follow the events of `channel`.
     #[must_use]
     pub fn attached(&self, channel: &str) -> usize {
@@ -139,10 +166,18 @@ impl Gate {
         subscribers.iter().filter(|one| *one.channel == *channel && !one.events.is_closed()).count()
     }
 
+    /// Whether something that was decided is not on the disk yet.
+    #[must_use]
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing would be lost if the process ended now: no ask, no grant, no act under way, nothing unsaved.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.ledger().is_idle() && self.tasks.is_empty() && !self.unsaved.load(Ordering::Relaxed)
+        let ledger = self.ledger();
+        let is_saved = !self.unsaved.load(Ordering::Relaxed) && ledger.revision() <= self.saved.load(Ordering::Acquire);
+        ledger.is_idle() && self.tasks.is_empty() && is_saved
     }
 
     /// Asks nobody any more. Calls that are held are let go; what is approved is still released.

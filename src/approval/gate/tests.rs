@@ -3,10 +3,11 @@
 mod holding;
 mod life;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::approval::ask::{Verdict, Voter};
+use crate::approval::ledger::act::{Act, Answer};
 use crate::approval::policy::{Approver, Vote};
 use crate::clock::{Now, WallTime};
 use crate::peer::Node;
@@ -64,7 +65,7 @@ struct Bench {
     gate: Arc<Gate>,
     clock: Arc<HandClock>,
     records: Arc<SlowRecords>,
-    admission: Admission,
+    admission: Arc<Admission>,
 }
 
 impl Bench {
@@ -74,13 +75,6 @@ impl Bench {
             approvers: vec![Approver { name: "alice".into(), uid: Some(1000), telegram_id: None }],
             ..Policy::default()
         };
-        let gate = Gate::new(
-            policy,
-            Timings { hold: Duration::ZERO, ..Timings::default() },
-            Standing::default(),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            Arc::clone(&records) as Arc<dyn Records>,
-        );
         let node = Node {
             uuid: NodeUuid::parse("cp-1").expect("printable"),
             name: "cp-1".into(),
@@ -91,7 +85,15 @@ impl Bench {
             listed_by: crate::peer::ListedBy::Configuration,
         };
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
-        let admission = Admission::new(networks, [node], UuidPolicy::default());
+        let admission = Arc::new(Admission::new(networks, [node], UuidPolicy::default()));
+        let gate = Gate::new(
+            policy,
+            Timings { hold: Duration::ZERO, ..Timings::default() },
+            Standing::default(),
+            Arc::clone(&admission),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&records) as Arc<dyn Records>,
+        );
         Self { gate: Arc::new(gate), clock, records, admission }
     }
 
@@ -262,12 +264,12 @@ async fn a_release_for_nobody_or_too_late_is_none_although_it_was_approved() {
     let deadline = bench.clock.now().moment.after(Duration::from_secs(3));
     let caller = Caller { deadline: Some(deadline), gone: CancellationToken::new() };
     bench.clock.0.store(2, Ordering::Relaxed);
-    assert!(bench.gate.still_approves(&approved, &caller).is_ok(), "a second is left");
+    assert!(bench.gate.still_approves(&approved, &caller).await.is_ok(), "a second is left");
     bench.clock.0.store(3, Ordering::Relaxed);
-    let late = bench.gate.still_approves(&approved, &caller);
+    let late = bench.gate.still_approves(&approved, &caller).await;
     assert!(matches!(late, Err(NotApproved::Refused(Reason::TooLate))), "{late:?}");
     caller.gone.cancel();
-    let gone = bench.gate.still_approves(&approved, &caller);
+    let gone = bench.gate.still_approves(&approved, &caller).await;
     assert!(matches!(gone, Err(NotApproved::CallerGone)), "{gone:?}");
 }
 

@@ -1,13 +1,15 @@
-//! What people do to the ledger: vote, block, unblock.
+//! What people do to the ledger: vote, block, unblock; and where the rest of it is done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use super::ahead::{GrantAnswer, GrantWanted, MAX_USES, WhichGrants};
+pub use super::enrolment::{Change, ChangeAnswer};
 use super::{Bound, Grant, Ledger, MAX_REFUSAL, MAX_REFUSALS};
-use crate::approval::ask::{Ask, AskId, ClosedAsk, Event, MatchCode, Outcome, Verdict, Voter};
-use crate::approval::policy::Vote;
+use crate::approval::ask::{Ask, AskId, ClosedAsk, Event, LiveGrant, MatchCode, Outcome, Purpose, Verdict, Voter};
+use crate::approval::policy::{Requirement, Vote};
 use crate::clock::Now;
-use crate::peer::standing::{LastApproval, MAX_APPROVALS, Refusal, RefusalKind};
+use crate::peer::standing::{KeptVote, LastApproval, Lock, MAX_APPROVALS, Refusal, RefusalKind};
 use crate::peer::{ListedNode, Origin};
 use crate::request::Operation;
 
@@ -39,6 +41,74 @@ pub enum Act {
         /// Who unblocks.
         by: Voter,
     },
+    /// Answers several asks as one: those of a list that the person saw.
+    VoteAll {
+        /// Which.
+        asks: Vec<AskId>,
+        /// Who answers.
+        by: Voter,
+        /// The answer to each.
+        verdict: Verdict,
+    },
+    /// Approves what nothing asked for yet.
+    Grant {
+        /// For which nodes.
+        wanted: Vec<GrantWanted>,
+        /// Who approves.
+        by: Voter,
+        /// The vote as it is kept.
+        vote: KeptVote,
+        /// For how long; as configured when it is not said.
+        lasts: Option<Duration>,
+        /// For how many releases each; as configured when it is not said.
+        uses: Option<u32>,
+    },
+    /// Ends grants.
+    Revoke {
+        /// Which.
+        which: WhichGrants,
+        /// Who ends them.
+        by: Voter,
+    },
+    /// Refuses everything.
+    Lock {
+        /// Who locks.
+        by: Voter,
+    },
+    /// Ends that.
+    Unlock {
+        /// Who ends it.
+        by: Voter,
+    },
+    /// Changes the list of nodes that people keep.
+    ChangeNode {
+        /// How.
+        change: Change,
+        /// Which votes it needs.
+        requirement: Requirement,
+        /// Who wants it.
+        by: Voter,
+        /// The vote as it is kept until there are enough.
+        vote: KeptVote,
+    },
+}
+
+impl Act {
+    /// The asks that it answers.
+    #[must_use]
+    pub fn answers(&self) -> &[AskId] {
+        match self {
+            Self::Vote { ask, .. } => std::slice::from_ref(ask),
+            Self::VoteAll { asks, .. } => asks,
+            Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Grant { .. }
+            | Self::Revoke { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. }
+            | Self::ChangeNode { .. } => &[],
+        }
+    }
 }
 
 /// What became of it.
@@ -62,6 +132,27 @@ pub enum Answer {
     Unblocked(usize),
     /// There are more denials and blocks than are kept; nothing changed.
     TooManyRefusals,
+    /// To several asks, each with what became of it.
+    All(Vec<(AskId, Self)>),
+    /// What became of each grant that was wanted.
+    Granted(Vec<(ListedNode, GrantAnswer)>),
+    /// Everything is locked, so that nothing can be approved; nothing changed.
+    IsLocked(Lock),
+    /// The grants that ended.
+    Revoked(Vec<LiveGrant>),
+    /// Everything is refused.
+    Locked {
+        /// The lock in force.
+        lock: Lock,
+        /// Whether it was in force before.
+        repeated: bool,
+    },
+    /// Whether there was a lock to end.
+    Unlocked(bool),
+    /// What became of the list of nodes.
+    NodeChanged(ChangeAnswer),
+    /// There is no room to keep it; nothing changed.
+    NoRoom,
 }
 
 /// What a person says no to.
@@ -102,8 +193,35 @@ impl Ledger {
                 }));
                 Answer::Unblocked(count)
             }
+            Act::VoteAll { asks, by, verdict } => self.vote_all(now, asks, by, *verdict, &mut events),
+            Act::Grant { wanted, by, vote, lasts, uses } => {
+                self.grant_ahead(now, wanted, by, vote, (*lasts, *uses), &mut events)
+            }
+            Act::Revoke { which, by } => self.revoke(now, which, by, &mut events),
+            Act::Lock { by } => self.set_lock(now, by, &mut events),
+            Act::Unlock { by } => self.end_lock(by, &mut events),
+            Act::ChangeNode { change, requirement, by, vote } => {
+                self.change_node(now, change, requirement, by, vote, &mut events)
+            }
         };
         (answer, events)
+    }
+
+    /// Each ask of the list is answered by itself, and no other.
+    fn vote_all(&mut self, now: Now, asks: &[AskId], by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
+        let (before, told) = (self.clone(), events.len());
+        let mut answers = Vec::with_capacity(asks.len());
+        for id in asks {
+            match self.vote(now, *id, by, verdict, events) {
+                full @ (Answer::TooManyRefusals | Answer::NoRoom) => {
+                    *self = before;
+                    events.truncate(told);
+                    return full;
+                }
+                answer => answers.push((*id, answer)),
+            }
+        }
+        Answer::All(answers)
     }
 
     fn vote(&mut self, now: Now, id: AskId, by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
@@ -118,6 +236,11 @@ impl Ledger {
             return Answer::NotAnApprover(Box::new(ask.clone()));
         }
         let answered = ask.clone();
+        let is_enrolment = ask.purpose == Purpose::Enrolment;
+        if is_enrolment && matches!(verdict, Verdict::Approve(_)) && !self.has_room_for_entry(&answered.node) {
+            return Answer::NoRoom;
+        }
+        let Some(ask) = self.asks.get_mut(&id) else { return Answer::Unknown };
         let voted = |decided| Event::Voted { ask: answered, by: by.clone(), verdict, decided };
         let (kind, lasts) = match verdict {
             Verdict::Approve(lease) => {
@@ -134,7 +257,7 @@ impl Ledger {
                     events.push(Event::Changed(ask.clone()));
                     return Answer::Counted(Box::new(ask.clone()));
                 }
-                return self.grant(now, id, vote, events);
+                return if is_enrolment { self.enrol(now, id, by, events) } else { self.grant(now, id, vote, events) };
             }
             Verdict::Deny(lasts) => (RefusalKind::Denial, lasts.unwrap_or(self.timings.deny_for)),
             Verdict::Block(lasts) => (RefusalKind::Block, lasts.unwrap_or(self.timings.block_for)),
@@ -162,29 +285,7 @@ impl Ledger {
             closed.collectable = self.timings.seal_grant_for;
         }
         let ask = &closed.ask;
-        self.grants.push(Grant {
-            ask: id,
-            code: ask.code,
-            node: ListedNode::clone(&ask.node),
-            origin: ask.origin,
-            operation: ask.operation,
-            votes: ask.votes.clone(),
-            granted_at: now.moment,
-            until: now.moment.after(lease),
-            uses_left: self.timings.uses,
-            used: false,
-            given_back: 0,
-            under_way: 0,
-            ends_with_lease: ask.lease_named,
-            seal_only: false,
-            sealed: BTreeSet::new(),
-        });
-        self.remember_approval(LastApproval {
-            node: ask.node.uuid.clone(),
-            origin: ask.origin,
-            by: vote.approver.clone(),
-            at: now.wall,
-        });
+        self.remember_and_grant(now, &closed, ListedNode::clone(&ask.node), ask.origin, vote);
         events.push(Event::Closed(closed.clone()));
         if ask.operation == Operation::Unseal {
             self.close_included(ask, vote, now, lease, events);
@@ -192,11 +293,48 @@ impl Ledger {
         Answer::Decided(Box::new(closed))
     }
 
+    /// Gives `node` what was asked for with `closed`, which was approved.
+    pub(super) fn remember_and_grant(
+        &mut self,
+        now: Now,
+        closed: &ClosedAsk,
+        node: ListedNode,
+        origin: Origin,
+        vote: &Vote,
+    ) {
+        let ask = &closed.ask;
+        self.grants.push(Grant {
+            ask: ask.id,
+            code: ask.code,
+            node: ListedNode::clone(&node),
+            origin,
+            operation: ask.operation,
+            votes: ask.votes.clone(),
+            granted_at: now.moment,
+            until: now.moment.after(closed.lasts),
+            uses_left: self.timings.uses,
+            used: false,
+            given_back: 0,
+            under_way: 0,
+            ends_with_lease: ask.lease_named,
+            seal_only: false,
+            sealed: BTreeSet::new(),
+            ahead: None,
+        });
+        self.remember_approval(LastApproval {
+            node: node.uuid.clone(),
+            origin,
+            by: vote.approver.clone(),
+            at: now.wall,
+        });
+    }
+
     /// Closes the ask for a seal that a yes to unlocking has answered as well: left open, a second tap would make a
     /// grant that nobody needs.
     fn close_included(&mut self, unsealed: &Ask, vote: &Vote, now: Now, lease: Duration, events: &mut Vec<Event>) {
         let included = self.asks.values().find(|ask| {
-            ask.node.uuid == unsealed.node.uuid
+            ask.purpose == Purpose::Release
+                && ask.node.uuid == unsealed.node.uuid
                 && ask.origin == unsealed.origin
                 && ask.requirement.is_met_by(&unsealed.votes)
         });

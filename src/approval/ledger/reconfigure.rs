@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::act::MAX_USES;
 use super::{Ledger, Timings};
-use crate::approval::ask::{Ask, AskId, Event, Outcome};
+use crate::approval::ask::{Ask, AskId, Event, Outcome, Purpose};
 use crate::approval::policy::{Action, Approver, Policy, Vote};
 use crate::clock::Now;
-use crate::peer::Node;
+use crate::peer::admission::Lists;
 
 impl Ledger {
-    /// Goes on under `policy` and `timings`, where `approvers` were the people before and `is_listed` tells the nodes of now.
+    /// Goes on under `policy` and `timings`, where `approvers` were the people before and `lists` has the nodes of now.
     ///
     /// What does not fit any more ends here for good, rather than being looked through at each call: else a third
     /// configuration could bring it back. Nothing gets more than it had: no vote, use or minute is added.
@@ -20,7 +21,7 @@ impl Ledger {
         policy: &Policy,
         timings: &Timings,
         approvers: &[Approver],
-        is_listed: impl Fn(&Node) -> bool,
+        lists: &Lists,
     ) -> Vec<Event> {
         let mut events = self.expire(now);
         self.timings = timings.clone();
@@ -30,22 +31,29 @@ impl Ledger {
             approvers.iter().filter(stays).map(|approver| approver.name.clone()).collect();
         let counts = |vote: &Vote| staying.contains(&vote.approver);
 
+        let ahead_before = self.ahead_to_keep();
         self.grants.retain_mut(|grant| {
             grant.votes.retain(counts);
-            let (lasts, uses) = match grant.seal_only {
-                true => (timings.seal_grant_for, timings.seal_grant_uses),
-                false => (timings.lease_max, timings.uses),
+            let (lasts, uses) = match (grant.seal_only, &mut grant.ahead) {
+                (_, Some(ahead)) => {
+                    ahead.votes.retain(|vote| counts(&vote.vote()));
+                    ahead.until = ahead.until.min(ahead.at.after(timings.grant_max));
+                    (timings.grant_max, MAX_USES)
+                }
+                (true, None) => (timings.seal_grant_for, timings.seal_grant_uses),
+                (false, None) => (timings.lease_max, timings.uses),
             };
             grant.until = grant.until.min(grant.granted_at.after(lasts));
             grant.uses_left = grant.uses_left.min(uses);
             let rule = policy.rule(&grant.node, grant.origin, grant.operation);
-            is_listed(&grant.node) && rule.action != Action::Deny && rule.requirement.is_met_by(&grant.votes)
+            lists.has(&grant.node) && rule.action != Action::Deny && rule.requirement.is_met_by(&grant.votes)
         });
 
-        let asks_the_same = |ask: &Ask| {
-            let rule = policy.rule(&ask.node, ask.origin, ask.operation);
-            is_listed(&ask.node) && rule.action == Action::Ask && rule.requirement == ask.requirement
-        };
+        self.revision += u64::from(ahead_before != self.ahead_to_keep());
+        // Votes that were not enough yet are for what was, and are easily said again.
+        self.pending.clear();
+
+        let asks_the_same = |ask: &Ask| is_asked(ask, policy, lists);
         let outdated: Vec<AskId> = self.asks.values().filter(|ask| !asks_the_same(ask)).map(|ask| ask.id).collect();
         let closed = outdated.into_iter().filter_map(|id| self.close(id, Outcome::Expired, None, now, Duration::ZERO));
         events.extend(closed.map(Event::Closed));
@@ -58,5 +66,19 @@ impl Ledger {
             }
         }
         events
+    }
+}
+
+/// Whether it is what would be asked now.
+fn is_asked(ask: &Ask, policy: &Policy, lists: &Lists) -> bool {
+    match ask.purpose {
+        Purpose::Release => {
+            let rule = policy.rule(&ask.node, ask.origin, ask.operation);
+            lists.has(&ask.node) && rule.action == Action::Ask && rule.requirement == ask.requirement
+        }
+        Purpose::Enrolment => {
+            let candidate = lists.candidate(&ask.node.uuid, &ask.peer);
+            candidate.is_some_and(|node| node == ask.node) && policy.requirement(&ask.node) == ask.requirement
+        }
     }
 }

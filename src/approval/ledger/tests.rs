@@ -84,7 +84,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { ledger: Ledger::new(Timings::default(), Standing::default(), at(0)), fresh: 0 }
+        Self { ledger: Ledger::new(Timings::default(), Standing::default(), at(0), |_| None), fresh: 0 }
     }
 
     fn judge_by(&mut self, seconds: u64, call: &Call, rule: &Rule) -> Judgement {
@@ -321,7 +321,7 @@ fn refusals_outlive_a_restart_and_asks_and_grants_do_not() {
     bench.vote(1, denied, "alice", Verdict::Deny(None));
     let granted = bench.ask(0, &call("cp-2", Operation::Unseal, 1));
     bench.approve(1, granted);
-    bench.ledger = Ledger::new(Timings::default(), bench.ledger.standing(), at(10));
+    bench.ledger = Ledger::new(Timings::default(), bench.ledger.standing(), at(10), |_| None);
     assert_eq!(bench.judge(11, &unseal(1)), Judgement::Refused(Reason::Denied));
     assert!(matches!(bench.judge(11, &call("cp-2", Operation::Unseal, 1)), Judgement::Waiting { .. }));
     assert!(matches!(bench.approve(12, granted), Answer::Unknown), "a button from before the restart is dead");
@@ -340,7 +340,7 @@ fn a_wall_clock_that_jumps_moves_no_lease_and_lengthens_no_denial() {
 
     bench.vote(301, AskId([77; 16]), "alice", Verdict::Deny(None));
     let restarted = Now { wall: WallTime::from_unix_millis(0), moment: Moment::since_boot(Duration::from_secs(5)) };
-    let mut ledger = Ledger::new(Timings::default(), bench.ledger.standing(), restarted);
+    let mut ledger = Ledger::new(Timings::default(), bench.ledger.standing(), restarted, |_| None);
     let later = |seconds| Now { moment: restarted.moment.after(Duration::from_secs(seconds)), ..restarted };
     assert_eq!(ledger.judge(later(3599), &unseal(1), &rule(Action::Ask), fresh).0, Judgement::Refused(Reason::Denied));
     assert!(matches!(ledger.judge(later(3600), &unseal(1), &rule(Action::Ask), fresh).0, Judgement::Waiting { .. }));

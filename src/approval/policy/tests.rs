@@ -11,7 +11,7 @@ fn node(cluster: Option<&str>) -> Node {
         addresses: vec![],
         formerly: vec![],
         bind_address: false,
-        listed_by: crate::peer::ListedBy::Configuration,
+        listed_by: ListedBy::Configuration,
     }
 }
 

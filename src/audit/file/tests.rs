@@ -219,9 +219,9 @@ fn other(seq: u64) -> Vec<u8> {
 #[test]
 fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     let (_directory, path) = directory();
-    let (file, _) = File::open(&path, NOW).expect("a new log");
-    assert_eq!(file.last_saved(), None, "nothing is known");
-    drop(file);
+    assert_eq!(last_saved(&path).expect("there is none"), None, "nothing is known");
+    drop(File::open(&path, NOW).expect("a new log"));
+    assert_eq!(last_saved(&path).expect("it is a log"), None, "nothing is known");
     let begin = fs::read(&path).expect("it is there");
     // Records, and as many empty lines as make it this long.
     let fill = |length: usize| {
@@ -237,9 +237,7 @@ fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     {
         let body = [line(3), line(17), fill(bound.saturating_sub(before))].concat();
         fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
-        let (file, _) = File::open(&path, NOW).unwrap_or_else(|error| panic!("{before} before {bound}: {error}"));
-        assert_eq!(file.last_saved(), Some(17), "{before} before {bound}");
-        drop(file);
+        assert_eq!(last_saved(&path).expect("it is a log"), Some(17), "{before} before {bound}");
         assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
     }
 }
@@ -265,7 +263,10 @@ fn a_torn_record_of_a_save_does_not_count() {
     let whole = written(&path, 3);
     fs::write(&path, &whole[..whole.len() - 1]).expect("it can be written");
     assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(2));
-    assert_eq!(File::open(&path, NOW).expect("it is a log").0.last_saved(), Some(2));
+    assert_eq!(last_saved(&path).expect("it is a log"), Some(2));
     fs::remove_file(&path).expect("moved away");
-    assert_eq!(File::open(&path, NOW).expect("a new log").0.last_saved(), None, "nothing is known");
+    fs::write(&path, &whole[..20]).expect("it can be written");
+    assert_eq!(last_saved(&path).expect("a torn header"), None, "nothing is known");
+    fs::write(&path, "junk").expect("it can be written");
+    assert!(matches!(last_saved(&path), Err(Error::NotALog(_))));
 }

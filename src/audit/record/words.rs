@@ -57,6 +57,26 @@ words! {
         Denied = "denied",
         /// The node stopped asking.
         Expired = "expired",
+        /// Everything was locked.
+        Locked = "locked",
+    }
+
+    /// What became of the list of nodes that people keep.
+    ListChange {
+        /// The entry is another one.
+        Changed = "changed",
+        /// The node is listed no more.
+        Forgotten = "forgotten",
+        /// The node is listed.
+        Listed = "listed",
+    }
+
+    /// Why everything is refused.
+    LockReason {
+        /// The state is older than the one that this log tells of.
+        OlderState = "older-state",
+        /// A person locked.
+        Person = "person",
     }
 
     /// Why a call got nothing.
@@ -67,6 +87,8 @@ words! {
         Denied = "denied",
         /// The rule says deny.
         DenyRule = "deny-rule",
+        /// Everything is refused.
+        Locked = "locked",
         /// The call is no request.
         Malformed = "malformed",
         /// The address is in no allowed network.

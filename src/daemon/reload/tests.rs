@@ -104,9 +104,11 @@ impl Bench {
             move || Config::parse(&file.lock().expect("no panic"), "nightlatch.toml")
         });
         let (policy, timings) = (assemble::policy(&running), assemble::timings(&running.timings));
-        let gate = Gate::new(policy, timings, Standing::default(), Arc::new(HostClock), Arc::new(NoRecords));
+        let admission = Arc::new(assemble::admission(&running));
+        let (standing, clock) = (Standing::default(), Arc::new(HostClock));
+        let gate = Gate::new(policy, timings, standing, Arc::clone(&admission), clock, Arc::new(NoRecords));
         let manager = Arc::new(Manager::at(path.as_os_str(), None).expect("a socket"));
-        let watch = Watch::new(Arc::new(gate), Arc::new(assemble::admission(&running)), manager);
+        let watch = Watch::new(Arc::new(gate), admission, manager);
         let origin = Arc::new(Origin { load, levels: Levels::default() });
         let reload = Reload { running, origin, watch: Arc::new(watch), certificate: None };
         Self { reload, file, told, _directory: directory }

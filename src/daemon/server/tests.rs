@@ -222,17 +222,13 @@ async fn a_release_that_is_being_written_is_answered_before_the_end() {
     let Server { admission, gate, clock, log, pipeline, config, .. } = &mut bench.server;
     *log = Log::new(disk, Tail::read(b"", true).expect("empty"), Arc::clone(clock));
     let key = credential::from_file(&bench.directory.path().join("key")).expect("a key");
-    let keyring = Keyring::new(Box::new(LocalKey::new(key)), vec![]);
+    let keyring = Arc::new(Keyring::new(Box::new(LocalKey::new(key)), vec![]));
     *pipeline =
         Arc::new(Pipeline::new(Arc::clone(admission), Arc::clone(gate), keyring, log.clone(), Arc::clone(clock)));
     let allow = config::Rules { seal: Some(config::Action::Allow), ..config::Rules::default() };
     let config = Config { rules: allow, ..config.clone() };
-    let configuration = crate::approval::gate::Configuration {
-        generation: crate::peer::admission::Generation::default(),
-        policy: super::super::assemble::policy(&config),
-        timings: super::super::assemble::timings(&config.timings),
-    };
-    gate.reconfigure(configuration, |_| true, || ()).await;
+    let (policy, timings) = (super::super::assemble::policy(&config), super::super::assemble::timings(&config.timings));
+    gate.reconfigure(policy, timings, &super::super::assemble::lists(&config)).await;
     let address = bench.sockets.talos_addresses()[0];
     let gate = Arc::clone(gate);
     let running = tokio::spawn(bench.server.run(bench.sockets, bench.around));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::*;
 use crate::approval::ask::{Outcome, Verdict, Voter};
+use crate::approval::ledger::act::{Act, Answer};
 use crate::approval::policy::{Approver, Layer, OtherAddress, Vote};
 use crate::clock::{Now, WallTime};
 use crate::peer::Node;
@@ -69,7 +70,7 @@ impl Records for Paper {
 struct Bench {
     gate: Arc<Gate>,
     paper: Arc<Paper>,
-    admission: Admission,
+    admission: Arc<Admission>,
 }
 
 const ADDRESS: &str = "192.0.2.11";
@@ -85,7 +86,6 @@ impl Bench {
         let paper = Arc::new(Paper::default());
         let clock = Arc::new(PausedClock { started: instant() });
         let records = Arc::clone(&paper) as Arc<dyn Records>;
-        let gate = Arc::new(Gate::new(policy, Timings::default(), Standing::default(), clock, records));
         let node = |name: &str| Node {
             uuid: NodeUuid::parse(name).expect("printable"),
             name: name.into(),
@@ -97,7 +97,10 @@ impl Bench {
         };
         let nodes = (0..40).map(|number| node(&format!("w-{number}"))).chain([node("cp-1")]);
         let networks = vec!["192.0.2.0/24".parse().expect("a network")];
-        Self { gate, paper, admission: Admission::new(networks, nodes, UuidPolicy::default()) }
+        let admission = Arc::new(Admission::new(networks, nodes, UuidPolicy::default()));
+        let (timings, standing) = (Timings::default(), Standing::default());
+        let gate = Arc::new(Gate::new(policy, timings, standing, Arc::clone(&admission), clock, records));
+        Self { gate, paper, admission }
     }
 
     fn now(&self) -> Moment {

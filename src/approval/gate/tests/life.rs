@@ -1,8 +1,11 @@
 //! Another configuration while calls wait and people answer, and the end.
 
+use std::sync::atomic::Ordering;
+
 use super::super::*;
 use super::{Bench, poll_once};
 use crate::approval::ask::{Verdict, Voter};
+use crate::approval::ledger::act::{Act, Answer};
 use crate::approval::policy::{Approver, Layer, Vote};
 use crate::peer::admission::{Lists, UuidPolicy};
 use crate::peer::standing::RefusalKind;
@@ -23,9 +26,7 @@ impl Bench {
     async fn reconfigure(&self, default: Layer) {
         let policy = Policy { default, approvers: approvers(), ..Policy::default() };
         let timings = Timings { hold: Duration::from_secs(5), ..Timings::default() };
-        let (generation, lists) = (NEXT(), self.lists(NEXT()));
-        let configuration = Configuration { generation, policy, timings };
-        self.gate.reconfigure(configuration, |_| true, || self.admission.replace(lists)).await;
+        self.gate.reconfigure(policy, timings, &self.lists(NEXT())).await;
     }
 
     /// A gate that holds calls: that of [`Bench::new`] does not.
@@ -58,12 +59,11 @@ async fn a_held_call_is_let_go_and_the_next_is_judged_by_the_new_rules() {
         approvers: approvers(),
         ..Policy::default()
     };
-    let configuration = Configuration { generation: NEXT().next(), policy, timings: Timings::default() };
     let lists = bench.lists(NEXT().next());
     let (call, ()) = tokio::join!(biased; bench.call(), async {
         turns().await;
         assert_eq!(bench.gate.under_way(), UnderWay { asks: 1, grants: 0, held: 1 });
-        bench.gate.reconfigure(configuration, |_| true, || bench.admission.replace(lists)).await;
+        bench.gate.reconfigure(policy, Timings::default(), &lists).await;
     });
     assert!(
         matches!(call, Err(NotApproved::Reconfigured)),

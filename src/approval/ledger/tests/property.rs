@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::approval::policy::{Approver, Layer, Policy};
+use crate::peer::admission::{Lists, UuidPolicy};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -123,7 +124,7 @@ proptest! {
 
     #[test]
     fn nothing_is_released_that_nobody_approved(steps in steps()) {
-        let mut ledger = Ledger::new(Timings::default(), Standing::default(), at(0));
+        let mut ledger = Ledger::new(Timings::default(), Standing::default(), at(0), |_| None);
         let mut books = Books::default();
         for (number, step) in steps.into_iter().enumerate() {
             run(&mut ledger, &mut books, u16::try_from(number).expect("few steps"), step);
@@ -177,7 +178,7 @@ fn run(ledger: &mut Ledger, books: &mut Books, number: u16, step: Step) {
         }
         Step::Wait { seconds } => books.now += seconds,
         Step::Restart => {
-            *ledger = Ledger::new(Timings::default(), ledger.standing(), at(books.now));
+            *ledger = Ledger::new(Timings::default(), ledger.standing(), at(books.now), |_| None);
             books.yes.clear();
         }
         Step::Reload { gone, unlisted } => reload(ledger, books, gone, unlisted),
@@ -190,8 +191,9 @@ fn reload(ledger: &mut Ledger, books: &mut Books, gone: usize, unlisted: usize) 
     let names = PEOPLE[..3].iter().map(|name| Box::from(*name)).collect();
     let policy =
         Policy { default: Layer { approvers: Some(names), ..Layer::default() }, approvers, ..Policy::default() };
-    let is_listed = |node: &Node| NODES.get(unlisted).is_none_or(|unlisted| **unlisted != *node.name);
-    ledger.reconfigure(at(books.now), &policy, &Timings::default(), &everybody, is_listed);
+    let listed = NODES.iter().enumerate().filter(|(index, _)| *index != unlisted);
+    let lists = Lists::new(vec![], listed.map(|(_, name)| Node::clone(&node(name))), UuidPolicy::default());
+    ledger.reconfigure(at(books.now), &policy, &Timings::default(), &everybody, &lists);
     books.yes.retain(|yes| yes.who != PEOPLE[gone]);
     books.asked.retain(|asked| NODES.get(unlisted) != Some(&asked.node));
 }

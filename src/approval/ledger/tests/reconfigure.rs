@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::approval::policy::{Approver, Layer, Policy};
+use crate::peer::admission::{Lists, UuidPolicy};
 
 fn alice() -> Approver {
     Approver { name: "alice".into(), uid: Some(1000), telegram_id: None }
@@ -20,13 +21,19 @@ fn by_default(default: Layer) -> Policy {
     Policy { default, ..policy() }
 }
 
+/// Every node that a test here knows is listed.
+fn everybody() -> Lists {
+    let nodes = ["cp-1", "cp-2", "worker-1", "worker-2"].map(|name| Node::clone(&node(name)));
+    Lists::new(vec![], nodes, UuidPolicy::default())
+}
+
 impl Bench {
-    fn reconfigure(&mut self, policy: &Policy, is_listed: impl Fn(&Node) -> bool) -> Vec<Event> {
-        self.ledger.reconfigure(at(1), policy, &Timings::default(), &[alice(), bob()], is_listed)
+    fn reconfigure(&mut self, policy: &Policy, lists: &Lists) -> Vec<Event> {
+        self.ledger.reconfigure(at(1), policy, &Timings::default(), &[alice(), bob()], lists)
     }
 
     fn set_timings(&mut self, timings: &Timings) {
-        self.ledger.reconfigure(at(1), &policy(), timings, &[alice(), bob()], |_| true);
+        self.ledger.reconfigure(at(1), &policy(), timings, &[alice(), bob()], &everybody());
     }
 }
 
@@ -47,7 +54,7 @@ fn is_approved(judgement: &Judgement) -> bool {
 #[test]
 fn the_same_configuration_changes_nothing() {
     let (mut bench, unseal, open) = bench();
-    assert!(bench.reconfigure(&policy(), |_| true).is_empty());
+    assert!(bench.reconfigure(&policy(), &everybody()).is_empty());
     assert!(is_approved(&bench.judge(2, &unseal)));
     assert!(matches!(bench.approve(2, open), Answer::Decided(_)));
 }
@@ -55,10 +62,10 @@ fn the_same_configuration_changes_nothing() {
 #[test]
 fn what_was_approved_for_a_node_that_is_gone_does_not_come_back_with_it() {
     let (mut bench, unseal, open) = bench();
-    let events = bench.reconfigure(&policy(), |_| false);
+    let events = bench.reconfigure(&policy(), &Lists::default());
     let [Event::Closed(closed)] = events.as_slice() else { panic!("one ask closes: {events:?}") };
     assert_eq!((closed.ask.id, closed.outcome), (open, Outcome::Expired));
-    bench.reconfigure(&policy(), |_| true);
+    bench.reconfigure(&policy(), &everybody());
     assert!(!is_approved(&bench.judge(2, &unseal)), "the grant ended");
     assert!(matches!(bench.approve(2, open), Answer::Closed(_)), "the button is dead");
 }
@@ -69,8 +76,8 @@ fn votes_of_people_who_are_gone_do_not_count_any_more() {
     somebody_else.uid = Some(1002);
     for now in [vec![bob()], vec![bob(), somebody_else]] {
         let (mut bench, unseal, _) = bench();
-        bench.reconfigure(&Policy { approvers: now, ..Policy::default() }, |_| true);
-        bench.reconfigure(&policy(), |_| true);
+        bench.reconfigure(&Policy { approvers: now, ..Policy::default() }, &everybody());
+        bench.reconfigure(&policy(), &everybody());
         assert!(!is_approved(&bench.judge(2, &unseal)), "nor when they come back");
     }
 }
@@ -91,7 +98,7 @@ fn the_first_of_two_votes_is_taken_out_of_an_open_ask() {
     assert!(matches!(bench.approve(0, ask), Answer::Counted(_)));
     let mut other_alice = alice();
     other_alice.telegram_id = Some(7);
-    let events = bench.reconfigure(&Policy { approvers: vec![other_alice, bob()], ..two }, |_| true);
+    let events = bench.reconfigure(&Policy { approvers: vec![other_alice, bob()], ..two }, &everybody());
     assert!(matches!(events.as_slice(), [Event::Changed(ask)] if ask.votes.is_empty()), "{events:?}");
     assert!(matches!(bench.vote(2, ask, "bob", Verdict::Approve(None)), Answer::Counted(_)));
 }
@@ -106,9 +113,9 @@ fn a_stricter_rule_ends_what_a_weaker_one_approved() {
     ];
     for layer in stricter {
         let (mut bench, unseal, open) = bench();
-        bench.reconfigure(&by_default(layer.clone()), |_| true);
+        bench.reconfigure(&by_default(layer.clone()), &everybody());
         assert!(matches!(bench.approve(2, open), Answer::Closed(_)), "{layer:?}");
-        bench.reconfigure(&policy(), |_| true);
+        bench.reconfigure(&policy(), &everybody());
         assert!(!is_approved(&bench.judge(2, &unseal)), "{layer:?}");
     }
 }
@@ -116,7 +123,7 @@ fn a_stricter_rule_ends_what_a_weaker_one_approved() {
 #[test]
 fn a_rule_that_asks_nobody_closes_asks_and_keeps_what_is_approved() {
     let (mut bench, unseal, open) = bench();
-    bench.reconfigure(&by_default(Layer { unseal: Some(Action::Granted), ..Layer::default() }), |_| true);
+    bench.reconfigure(&by_default(Layer { unseal: Some(Action::Granted), ..Layer::default() }), &everybody());
     assert!(matches!(bench.approve(2, open), Answer::Closed(_)));
     assert!(is_approved(&bench.judge_by(2, &unseal, &rule(Action::Granted))));
 }
@@ -158,8 +165,8 @@ fn a_seal_that_waits_to_be_collected_is_cut_by_its_own_limits() {
 fn a_no_stays() {
     let (mut bench, unseal, open) = bench();
     bench.vote(0, open, "alice", Verdict::Deny(None));
-    bench.reconfigure(&Policy { approvers: vec![bob()], ..Policy::default() }, |_| false);
-    bench.reconfigure(&policy(), |_| true);
+    bench.reconfigure(&Policy { approvers: vec![bob()], ..Policy::default() }, &Lists::default());
+    bench.reconfigure(&policy(), &everybody());
     let worker = call("worker-1", Operation::Unseal, 1);
     assert_eq!(bench.judge(2, &worker), Judgement::Refused(Reason::Denied));
     assert!(!is_approved(&bench.judge(2, &unseal)));
