@@ -201,7 +201,7 @@ mod tests {
             saved("99").replace('{', "["),
             format!("x{}", saved("99")),
             format!("{{\"seq\":8,\"time\":\"t\",\"event\":\"stopped\",\"reason\":\"{quoted}\"}}\n"),
-            saved("99").replace("state-saved", "stopped"),
+            "{\"seq\":8,\"time\":\"t\",\"event\":\"stopped\",\"generation\":99,\"reason\":\"\"}\n".to_owned(),
         ] {
             assert_eq!(found(&[&saved("3"), &other], true), Some(3), "{other}");
         }

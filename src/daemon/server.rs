@@ -24,6 +24,7 @@ use super::idle;
 use super::keys::Keys;
 use super::metrics::{Asks, Metrics};
 use super::overview::Overview;
+use super::records;
 use super::reload::{Origin, Reload};
 use super::services::{Ended, Services};
 use super::sockets::Sockets;
@@ -31,12 +32,14 @@ use super::status::Watch;
 use crate::approval::channel::{Channel, Look, People};
 use crate::approval::gate::Gate;
 use crate::audit::log::{Log, Unrecorded};
-use crate::audit::record::{Detail, Entry, Name, Started, Stopped};
+use crate::audit::record::{Detail, Entry, Name, Started, StateSaved, Stopped};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::listen;
 use crate::peer::admission::Admission;
+use crate::peer::standing::LockedBy;
 use crate::pipeline::Pipeline;
+use crate::state::Generation;
 use crate::wire::talos::Talos;
 
 /// Everything but the sockets.
@@ -53,8 +56,8 @@ pub struct Server {
     pub(super) config: Config,
     /// What nodes are shown; none without TLS.
     pub(super) certificate: Option<Arc<Certificate>>,
-    /// What the audit log does not tell yet of the state that it begins with.
-    pub(super) unrecorded: Vec<Entry>,
+    /// The generation that the state has, when the audit log does not tell of it yet.
+    pub(super) unrecorded: Option<Generation>,
 }
 
 /// What is around a running server: who tells it what to do, and who is told how it is.
@@ -149,13 +152,6 @@ impl Server {
         Some(if has_host { channel.beside_the_host() } else { channel })
     }
 
-    /// What is recorded of the start.
-    fn beginning(&self) -> Vec<Entry> {
-        let installation = Name::new(&self.config.installation.to_string());
-        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
-        std::iter::once(started.into()).chain(self.unrecorded.iter().cloned()).collect()
-    }
-
     /// Serves until it is told to stop, or has nothing to do for long, and then lets open calls end.
     ///
     /// # Errors
@@ -163,7 +159,7 @@ impl Server {
     pub async fn run(self, mut sockets: Sockets, around: Surroundings) -> Result<(), ServeError> {
         let Surroundings { mut orders, origin, manager, asleep } = around;
         asleep.remove();
-        self.log.write(&self.beginning()).await?;
+        self.log.write(&self.first_records()).await?;
         let watch = Watch::new(Arc::clone(&self.gate), Arc::clone(&self.admission), Arc::new(manager));
         let watch = Arc::new(watch.with_certificate(self.certificate.clone(), Arc::clone(&self.clock)));
         let (stopping, calls) = (CancellationToken::new(), TaskTracker::new());
@@ -216,6 +212,16 @@ impl Server {
             _ = told_to_stop(&mut orders, &reload) => Err(ServeError::CutOff),
             finished = self.finish(ended, services, &watch, &calls, &stopping) => finished,
         }
+    }
+
+    /// That it began, and with what, where the log does not tell of that yet.
+    fn first_records(&self) -> Vec<Entry> {
+        let installation = Name::new(&self.config.installation.to_string());
+        let started = Started { server_version: Name::new(env!("CARGO_PKG_VERSION")), installation };
+        let unrecorded = self.unrecorded.map(|generation| StateSaved { generation: generation.get() }.into());
+        let locked = self.gate.locked().filter(|lock| unrecorded.is_some() && lock.by == LockedBy::OlderState);
+        let locked = locked.map(|lock| records::locked(&lock));
+        std::iter::once(started.into()).chain(locked).chain(unrecorded).collect()
     }
 
     /// Lets what is under way end, and records the end.

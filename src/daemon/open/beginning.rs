@@ -1,13 +1,11 @@
 //! With what the server begins: the state as it was found, or a lock when its audit log tells of a newer one.
 
-use crate::audit::record::{Entry, StateSaved};
 use crate::clock::WallTime;
-use crate::daemon::records;
-use crate::peer::standing::{LockedBy, Standing};
+use crate::peer::standing::Standing;
 use crate::state::{Error, Generation, Store};
 
-/// What stands when the server begins, saved, and what is to be recorded of it with the start: a generation that the audit log
-/// does not tell of yet, and that the server locked itself.
+/// What stands when the server begins, saved, and the generation of it that is to be recorded with the start, when the audit
+/// log does not tell of it yet.
 ///
 /// `recorded` is the generation that the audit log tells of last.
 ///
@@ -18,7 +16,7 @@ pub(super) fn begin(
     found: Standing,
     recorded: Option<u64>,
     now: WallTime,
-) -> Result<(Standing, Vec<Entry>), Error> {
+) -> Result<(Standing, Option<Generation>), Error> {
     let generation = store.generation();
     let standing = standing_to_begin_with(found, generation, recorded, now);
     if generation.is_before(recorded) {
@@ -30,12 +28,8 @@ pub(super) fn begin(
     }
     let generation = store.generation();
     // The first one of an installation was saved before there was a log, and no older one can be.
-    if generation.get() <= recorded.unwrap_or(1) {
-        return Ok((standing, vec![]));
-    }
-    let own_lock = standing.lock.iter().filter(|lock| lock.by == LockedBy::OlderState).map(records::locked);
-    let unrecorded = own_lock.chain([StateSaved { generation: generation.get() }.into()]).collect();
-    Ok((standing, unrecorded))
+    let unrecorded = generation.get() > recorded.unwrap_or(1);
+    Ok((standing, unrecorded.then_some(generation)))
 }
 
 /// What stands when the server begins with a state that was `found` with this generation.
@@ -52,7 +46,7 @@ mod tests {
 
     use super::*;
     use crate::peer::Origin;
-    use crate::peer::standing::{GrantAhead, KeptVote, Lock, Refusal, RefusalKind};
+    use crate::peer::standing::{GrantAhead, KeptVote, Lock, LockedBy, Refusal, RefusalKind};
     use crate::request::NodeUuid;
 
     const HOME: Uuid = Uuid::from_u128(7);
@@ -100,13 +94,7 @@ mod tests {
         drop(store);
         let (_, on_disk) = Store::open(directory, HOME).expect("it is whole");
         assert_eq!(on_disk, standing, "what a server begins with is on the disk");
-        let told = match saved.as_slice() {
-            [] => None,
-            [Entry::StateSaved(saved)] if standing.lock.is_none() => Some(saved.generation),
-            [Entry::Locked(_), Entry::StateSaved(saved)] if standing.lock.is_some() => Some(saved.generation),
-            other => panic!("{other:?}"),
-        };
-        (standing, told)
+        (standing, saved.map(Generation::get))
     }
 
     #[test]
