@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::log::Sink;
 use super::record::{HEADER_START, MAX_LINE_LEN, VERSION, header};
-use super::tail::{NoRecord, Tail, WINDOW, last_saved, last_time};
+use super::tail::{self, NoRecord, Tail, WINDOW, last_time};
 use crate::clock::WallTime;
 
 /// Bytes beyond the end of the file that refusals may not use.
@@ -93,7 +93,7 @@ pub struct Look {
     pub tail: Tail,
     /// When the last record was made.
     pub last: Option<WallTime>,
-    /// As [`File::last_saved`].
+    /// As [`last_saved`].
     pub last_saved: Option<u64>,
 }
 
@@ -103,6 +103,30 @@ pub struct Look {
 /// # Errors
 /// [`Error`], but never [`Error::InUse`].
 pub fn look(path: &Path) -> Result<Option<Look>, Error> {
+    let io = |step| move |source: io::Error| Error::Io { step, path: path.into(), source };
+    let Some((mut file, start, length)) = open_to_look(path)? else { return Ok(None) };
+    let Start::Header(header_len) = start else {
+        return Ok(Some(Look { tail: Tail::empty(), last: None, last_saved: None }));
+    };
+    let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
+    let tail = Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
+    let last_saved = find_last_saved(&file, header_len, length, MAX_SEARCH).map_err(io("read"))?;
+    Ok(Some(Look { tail, last: last_time(&window), last_saved }))
+}
+
+/// The generation of the state that the log at `path` tells of last: the highest in the part nearest to its end that has any.
+/// `None` when there is no log, or when it tells of none within its last 64 MiB. Nothing is locked, repaired or begun.
+///
+/// # Errors
+/// [`Error`], but never [`Error::InUse`] and [`Error::NoRecord`].
+pub fn last_saved(path: &Path) -> Result<Option<u64>, Error> {
+    let Some((file, Start::Header(header_len), length)) = open_to_look(path)? else { return Ok(None) };
+    let found = find_last_saved(&file, header_len, length, MAX_SEARCH);
+    found.map_err(|source| Error::Io { step: "read", path: path.into(), source })
+}
+
+/// The log, how it begins, and its length.
+fn open_to_look(path: &Path) -> Result<Option<(fs::File, Start, u64)>, Error> {
     let io = |step| move |source: io::Error| Error::Io { step, path: path.into(), source };
     let fd = match openat(
         CWD,
@@ -120,13 +144,7 @@ pub fn look(path: &Path) -> Result<Option<Look>, Error> {
         return Err(Error::NotAFile(path.into()));
     }
     let (start, length) = read_start(&mut file).map_err(io("read"))?;
-    let Start::Header(header_len) = judge_start(path, &start)? else {
-        return Ok(Some(Look { tail: Tail::empty(), last: None, last_saved: None }));
-    };
-    let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
-    let tail = Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
-    let last_saved = find_last_saved(&file, header_len, length, MAX_SEARCH).map_err(io("read"))?;
-    Ok(Some(Look { tail, last: last_time(&window), last_saved }))
+    Ok(Some((file, judge_start(path, &start)?, length)))
 }
 
 /// An audit log that is open, and locked.
@@ -138,8 +156,6 @@ pub struct File {
     allocated: u64,
     /// Whether the file system can allocate at all; until it said no.
     can_allocate: bool,
-    /// As it was found.
-    last_saved: Option<u64>,
 }
 
 impl Drop for File {
@@ -168,34 +184,26 @@ impl File {
         }
 
         let (start, length) = read_start(&mut file).map_err(io("read"))?;
-        let (tail, keep, last_saved) = match judge_start(path, &start)? {
-            Start::Torn => (Tail::empty(), 0, None),
+        let (tail, keep) = match judge_start(path, &start)? {
+            Start::Torn => (Tail::empty(), 0),
             Start::Header(header_len) => {
                 let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
                 let tail =
                     Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
                 let keep = length.saturating_sub(tail.cut);
-                let last_saved = find_last_saved(&file, header_len, keep, MAX_SEARCH).map_err(io("read"))?;
-                (tail, keep, last_saved)
+                (tail, keep)
             }
         };
         if keep < length {
             file.set_len(keep).map_err(io("repair"))?;
         }
-        let mut log = Self { file, length: keep, allocated: 0, can_allocate: true, last_saved };
+        let mut log = Self { file, length: keep, allocated: 0, can_allocate: true };
         if keep == 0 {
             log.append(header(now).as_bytes()).map_err(io("begin"))?;
         }
         log.sync().map_err(io("sync"))?;
         sync_directory(path).map_err(io("sync the directory of"))?;
         Ok((log, tail))
-    }
-
-    /// The generation of the state that the log told of last, when it was opened: the highest in the part nearest to its end
-    /// that has any. `None` when there is none, or when nothing was saved within its last 64 MiB.
-    #[must_use]
-    pub const fn last_saved(&self) -> Option<u64> {
-        self.last_saved
     }
 
     /// Allocates space beyond the end until `bytes` and the reserve fit.
@@ -321,7 +329,7 @@ fn find_last_saved(file: &fs::File, header_len: u64, length: u64, limit: u64) ->
         let from = end.saturating_sub(step).max(first);
         let mut window = vec![0; usize::try_from(end.saturating_sub(from)).unwrap_or(0)];
         file.read_exact_at(&mut window, from)?;
-        let found = last_saved(&window, from == header_len);
+        let found = tail::last_saved(&window, from == header_len);
         if found.is_some() || from == first {
             return Ok(found);
         }

@@ -61,20 +61,22 @@ impl Server {
         // before anybody types a passphrase.
         let unusable = |source| OpenError::State { directory: directory.clone(), source };
         let (mut store, found) = Store::open(directory, config.installation).map_err(unusable)?;
-        let certificate = match &config.tls {
-            Tls::Off => None,
-            Tls::On(places) => Some(Certificate::open(places, clock.now().wall).map_err(OpenError::Certificate)?),
-        };
         let path = directory.join(AUDIT_LOG);
-        let (file, tail) =
-            audit::file::File::open(&path, clock.now().wall).map_err(|source| OpenError::Audit { path, source })?;
+        let unreadable = |source| OpenError::Audit { path: path.clone(), source };
+        let recorded = audit::file::last_saved(&path).map_err(unreadable)?;
         let (standing, unrecorded) =
-            beginning::begin(&mut store, found, file.last_saved(), clock.now().wall).map_err(unusable)?;
+            beginning::begin(&mut store, found, recorded, clock.now().wall).map_err(unusable)?;
         let keys = Arc::new(match &standing.lock {
             // What is locked needs no keys in memory, also after a restart.
             Some(_) => Keys::locked(config.keys.clone()),
             None => Keys::open(config.keys.clone())?,
         });
+        let certificate = match &config.tls {
+            Tls::Off => None,
+            Tls::On(places) => Some(Certificate::open(places, clock.now().wall).map_err(OpenError::Certificate)?),
+        };
+        // Last of all: it cuts off what a crash left, and what it cut is told in a record.
+        let (file, tail) = audit::file::File::open(&path, clock.now().wall).map_err(unreadable)?;
         let log = Log::new(file, tail, Arc::clone(&clock));
         let asks = Arc::new(Asks::default());
         let records = DurableRecords::new(log.clone(), store, Arc::clone(&asks));

@@ -229,3 +229,34 @@ fn full_disk() {
     arguments.extend(installation.serve(installation.address()));
     assert_refused(&run("unshare", &arguments), &[73, 74]);
 }
+
+/// A backup of the state, copied into its place by hand, would forget what was decided since.
+#[test]
+fn state_that_is_older_than_the_audit_log_tells() {
+    let installation = Installation::new();
+    drop(installation.start());
+    let state = installation.state_directory().join("state");
+    let backup = fs::read(&state).expect("init made it");
+    let saved = "{\"seq\":900,\"time\":\"2026-11-23T07:40:08.123Z\",\"event\":\"state-saved\",\"generation\":9}\n";
+    let log = installation.state_directory().join("audit.log");
+    fs::write(&log, installation.audit_log() + saved).expect("our file");
+    let mut server = installation.start();
+    assert!(server.says("older state: locked"), "{}", server.said());
+    server.stop();
+    let locked = fs::read_to_string(&state).expect("it is there");
+    assert!(locked.contains("\"lock\":{\"by\":{\"kind\":\"older-state\"}"), "{locked}");
+    assert!(locked.lines().next().is_some_and(|header| header.ends_with(" 10")), "{locked}");
+    let told = installation.audit_log();
+    let last = told.split("\"event\":\"started\"").last().expect("a start");
+    assert!(last.contains("\"event\":\"locked\",\"reason\":\"older-state\""), "{last}");
+    assert!(last.contains("\"event\":\"state-saved\",\"generation\":10"), "{last}");
+    // It stays locked, and says so of itself but once.
+    let mut server = installation.start();
+    server.stop();
+    assert!(!server.said().contains("older state"), "{}", server.said());
+    assert_eq!(fs::read_to_string(&state).expect("it is there"), locked);
+    // Once more, in the place of the locked one.
+    fs::write(&state, backup).expect("our file");
+    let server = installation.start();
+    assert!(server.says("older state: locked"), "{}", server.said());
+}

@@ -219,23 +219,26 @@ fn other(seq: u64) -> Vec<u8> {
 #[test]
 fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     let (_directory, path) = directory();
-    let (file, _) = File::open(&path, NOW).expect("a new log");
-    assert_eq!(file.last_saved(), None, "nothing is known");
-    drop(file);
+    assert_eq!(last_saved(&path).expect("there is none"), None, "nothing is known");
+    drop(File::open(&path, NOW).expect("a new log"));
+    assert_eq!(last_saved(&path).expect("it is a log"), None, "nothing is known");
     let begin = fs::read(&path).expect("it is there");
-    let fill =
-        |bytes: usize| (100..).flat_map(other).take(bytes / other(100).len() * other(100).len()).collect::<Vec<_>>();
-    let first = FIRST_STEP as usize;
-    for between in [0, 500, first - 700, first, first + 500, first + WINDOW, 3 * WINDOW] {
-        // Each place of the record against the bounds of the parts that are looked at.
-        for shift in [0, 1, 60, 119, 500] {
-            let body = [line(3), line(17), fill(between), vec![b'\n'; shift]].concat();
-            fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
-            let (file, _) = File::open(&path, NOW).unwrap_or_else(|error| panic!("{between} {shift}: {error}"));
-            assert_eq!(file.last_saved(), Some(17), "{between} {shift}");
-            drop(file);
-            assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
-        }
+    // Records, and as many empty lines as make it this long.
+    let fill = |length: usize| {
+        let records = length / other(100).len();
+        let mut bytes: Vec<u8> = (100..).take(records).flat_map(other).collect();
+        bytes.resize(length, b'\n');
+        bytes
+    };
+    // Each place of the record against the bounds of the parts that are looked at.
+    let bounds = [0, FIRST_STEP as usize, FIRST_STEP as usize + WINDOW - MAX_LINE_LEN, 2 * WINDOW];
+    for (bound, before) in
+        bounds.into_iter().flat_map(|bound| [0, 1, 50, line(17).len(), 500].map(|before| (bound, before)))
+    {
+        let body = [line(3), line(17), fill(bound.saturating_sub(before))].concat();
+        fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
+        assert_eq!(last_saved(&path).expect("it is a log"), Some(17), "{before} before {bound}");
+        assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
     }
 }
 
@@ -260,7 +263,10 @@ fn a_torn_record_of_a_save_does_not_count() {
     let whole = written(&path, 3);
     fs::write(&path, &whole[..whole.len() - 1]).expect("it can be written");
     assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(2));
-    assert_eq!(File::open(&path, NOW).expect("it is a log").0.last_saved(), Some(2));
+    assert_eq!(last_saved(&path).expect("it is a log"), Some(2));
     fs::remove_file(&path).expect("moved away");
-    assert_eq!(File::open(&path, NOW).expect("a new log").0.last_saved(), None, "nothing is known");
+    fs::write(&path, &whole[..20]).expect("it can be written");
+    assert_eq!(last_saved(&path).expect("a torn header"), None, "nothing is known");
+    fs::write(&path, "junk").expect("it can be written");
+    assert!(matches!(last_saved(&path), Err(Error::NotALog(_))));
 }
