@@ -74,6 +74,7 @@ fn answered() -> Vec<(&'static str, Message)> {
         ),
         ("Denied", shown(&closed(&known, v1::Outcome::Denied, 3_600), &none)),
         ("Blocked", shown(&closed(&known, v1::Outcome::Blocked, 86_400), &none)),
+        ("Somebody locked everything", shown(&closed(&known, v1::Outcome::Locked, 0), &none)),
         ("The node stopped asking", shown(&closed(&known, v1::Outcome::Expired, 0), &none)),
     ]
 }

@@ -202,7 +202,8 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
         v1::Outcome::Denied => closed_texts::denied(&node, &who, &at, &code),
         v1::Outcome::Blocked => closed_texts::blocked(&node, &who, &at, &code),
         v1::Outcome::Expired => closed_texts::expired(&node, &at, &code),
-        v1::Outcome::Locked | v1::Outcome::Unspecified => closed_texts::unknown(&node, &at, &code),
+        v1::Outcome::Locked => closed_texts::locked(&node, &who, &at, &code),
+        v1::Outcome::Unspecified => closed_texts::unknown(&node, &at, &code),
     });
     match outcome {
         v1::Outcome::Approved => {
@@ -221,7 +222,8 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
             page.line(&closed_texts::take_back(&node));
         }
         v1::Outcome::Expired => page.line(closed_texts::NOBODY_DECIDED),
-        v1::Outcome::Locked | v1::Outcome::Unspecified => page.line(closed_texts::UNKNOWN_MEANS),
+        v1::Outcome::Locked => page.line(closed_texts::LOCKED_MEANS),
+        v1::Outcome::Unspecified => page.line(closed_texts::UNKNOWN_MEANS),
     }
     if outcome != v1::Outcome::Approved {
         releases::lines(releases, false, when, &mut page);

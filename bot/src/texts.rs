@@ -183,6 +183,10 @@ pub(crate) mod closed {
         format!("⌛ {node} stopped asking · {at} · code {code}")
     }
 
+    pub(crate) fn locked(node: &Foreign, by: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("🛑 {node} not answered: {by} locked everything · {at} · code {code}")
+    }
+
     pub(crate) fn unknown(node: &Foreign, at: &str, code: &Foreign) -> String {
         format!("⚪ {node}: closed · {at} · code {code}")
     }
@@ -235,6 +239,9 @@ pub(crate) mod closed {
 
     pub(crate) const NOBODY_DECIDED: &str =
         "It was not decided, and nothing was approved. If the node calls again, a new question comes.";
+    pub(crate) const LOCKED_MEANS: &str = "No node gets a key, and nothing can be answered, until somebody runs this on \
+                                           the server's host: nightlatch unlock. If the node still calls then, a new \
+                                           question comes.";
     pub(crate) const UNKNOWN_MEANS: &str =
         "This bot is too old to know how. Nothing can be answered here. Look with: nightlatch approvals";
     pub(crate) const NOTHING_RELEASED: &str = "Nothing released yet. A node that waits calls every 30 s.";
@@ -296,6 +303,19 @@ pub(crate) mod told {
     }
 
     pub(crate) const TOO_MANY_ASKS_MEANS: &str = "Answer what is open (/pending), then they are asked about.";
+
+    pub(crate) fn too_many_enrolments(calls: &str, address: &Foreign) -> String {
+        format!("🚷 {calls} from machines that are not listed, not asked about: too many wait already · {address}")
+    }
+
+    pub(crate) const TOO_MANY_ENROLMENTS_MEANS: &str = "Look at those that wait, on the server's host: nightlatch approvals. When they are answered, others are asked about.";
+
+    pub(crate) fn locked(calls: &str, address: &Foreign) -> String {
+        format!("🛑 {calls} refused: everything is locked · {address}")
+    }
+
+    pub(crate) const LOCKED_MEANS: &str =
+        "No node gets a key until somebody runs this on the server's host: nightlatch unlock";
 
     pub(crate) fn unknown_notice(calls: &str, address: &Foreign) -> String {
         format!("⚠️ {calls} refused · {address}")
@@ -410,6 +430,7 @@ pub(crate) mod answer {
     }
 
     pub(crate) const CLOSED_NOW: &str = "It is closed now.";
+    pub(crate) const LOCKED_NOW: &str = "Nothing was approved: everything is locked.";
 
     pub(crate) fn counted(missing: &str) -> String {
         format!("👍 Your approval counts: {missing}.")
@@ -433,6 +454,10 @@ pub(crate) mod answer {
 
     pub(crate) fn how_expired(at: &str) -> String {
         format!("the node stopped asking, {at}")
+    }
+
+    pub(crate) fn how_locked(by: &Foreign, at: &str) -> String {
+        format!("{by} locked everything, {at}")
     }
 
     pub(crate) fn how_unknown(at: &str) -> String {

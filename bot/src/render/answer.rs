@@ -98,7 +98,8 @@ fn decided(closed: &v1::Closed, ask: &v1::Ask, when: When<'_>) -> String {
         v1::Outcome::Approved => texts::approved(is_seal(ask.operation), &node, &until),
         v1::Outcome::Denied => texts::denied(&node, &until),
         v1::Outcome::Blocked => texts::blocked(&node, &until),
-        v1::Outcome::Expired | v1::Outcome::Locked | v1::Outcome::Unspecified => texts::CLOSED_NOW.to_owned(),
+        v1::Outcome::Locked => texts::LOCKED_NOW.to_owned(),
+        v1::Outcome::Expired | v1::Outcome::Unspecified => texts::CLOSED_NOW.to_owned(),
     }
 }
 
@@ -120,6 +121,7 @@ pub(super) fn how(closed: &v1::Closed, when: When<'_>) -> String {
         v1::Outcome::Denied => texts::how(texts::DENIED, &by(&closed.by), &at),
         v1::Outcome::Blocked => texts::how(texts::BLOCKED, &by(&closed.by), &at),
         v1::Outcome::Expired => texts::how_expired(&at),
-        v1::Outcome::Locked | v1::Outcome::Unspecified => texts::how_unknown(&at),
+        v1::Outcome::Locked => texts::how_locked(&by(&closed.by), &at),
+        v1::Outcome::Unspecified => texts::how_unknown(&at),
     }
 }

@@ -256,7 +256,8 @@ pub fn history(closed: &[v1::Closed], now_ms: i64, zone: &Zone) -> Message {
             v1::Outcome::Denied => "❌",
             v1::Outcome::Blocked => "⛔",
             v1::Outcome::Expired => "⌛",
-            v1::Outcome::Locked | v1::Outcome::Unspecified => "⚪",
+            v1::Outcome::Locked => "🛑",
+            v1::Outcome::Unspecified => "⚪",
         };
         let wanted = prompt::wanted(ask.is_some_and(|ask| is_seal(ask.operation)));
         let from = address(ask.map_or("", |ask| &ask.address));

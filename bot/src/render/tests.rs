@@ -327,3 +327,22 @@ fn commands_are_as_telegram_takes_them() {
         assert!((1..=256).contains(&about.chars().count()), "{about}");
     }
 }
+
+#[test]
+fn what_a_lock_closed_says_so_and_how_the_lock_ends() {
+    let closed = closed(v1::Outcome::Locked.into());
+    let text = shown(&ask(), Stage::Closed(&closed));
+    assert!(text.contains("alice locked everything") && text.contains("nightlatch unlock"), "{text}");
+    assert!(!text.contains("too old"), "{text}");
+}
+
+#[test]
+fn calls_while_locked_and_too_many_enrolments_are_told_in_their_own_words() {
+    for (kind, words) in
+        [(v1::NoticeKind::Locked, "everything is locked"), (v1::NoticeKind::TooManyEnrolments, "not listed")]
+    {
+        let notice = v1::Notice { kind: kind.into(), count: 3, at_ms: NOW, ..v1::Notice::default() };
+        let text = visible(&super::notice(&notice, NOW, &Zone::utc())).unwrap();
+        assert!(text.contains(words) && !text.contains("too old"), "{text}");
+    }
+}

@@ -46,9 +46,11 @@ pub fn notice(notice: &v1::Notice, now_ms: i64, zone: &Zone) -> Message {
         }
         v1::NoticeKind::Strangers => (told::strangers(&calls, &from), told::STRANGERS_MEANS),
         v1::NoticeKind::TooManyAsks => (told::too_many_asks(&calls, &from), told::TOO_MANY_ASKS_MEANS),
-        v1::NoticeKind::TooManyEnrolments | v1::NoticeKind::Locked | v1::NoticeKind::Unspecified => {
-            (told::unknown_notice(&calls, &from), told::UNKNOWN_NOTICE_MEANS)
+        v1::NoticeKind::TooManyEnrolments => {
+            (told::too_many_enrolments(&calls, &from), told::TOO_MANY_ENROLMENTS_MEANS)
         }
+        v1::NoticeKind::Locked => (told::locked(&calls, &from), told::LOCKED_MEANS),
+        v1::NoticeKind::Unspecified => (told::unknown_notice(&calls, &from), told::UNKNOWN_NOTICE_MEANS),
     };
     let mut page = Page::new(&headline);
     page.line(means);
