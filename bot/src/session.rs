@@ -5,6 +5,7 @@
 //! - [`Session::next`] is asked what is to be done, until there is nothing,
 //! - [`Session::wake_at`] says when to ask again although nothing happened.
 
+mod beyond;
 mod board;
 mod commands;
 mod events;
@@ -120,6 +121,12 @@ pub enum Request {
     Block(v1::BlockRequest),
     /// To end that.
     Unblock(v1::UnblockRequest),
+    /// To approve ahead.
+    Grant(v1::GrantRequest),
+    /// To end approvals.
+    Revoke(v1::RevokeRequest),
+    /// To refuse everything.
+    Lock(v1::LockRequest),
     /// How things stand: the first event of a Subscribe of its own.
     Look,
 }
@@ -133,6 +140,12 @@ pub enum Reply {
     Block(v1::BlockResponse),
     /// To its end.
     Unblock(v1::UnblockResponse),
+    /// To what was approved ahead.
+    Grant(v1::GrantResponse),
+    /// To what was ended.
+    Revoke(v1::RevokeResponse),
+    /// To a lock.
+    Lock(v1::LockResponse),
     /// How things stand.
     Look(Box<v1::Snapshot>),
 }
@@ -185,6 +198,8 @@ struct Server {
     asks: BTreeMap<Vec<u8>, Open>,
     refusals: Vec<v1::Refusal>,
     grants: Vec<v1::Grant>,
+    /// Set while everything is refused.
+    lock: Option<v1::Lock>,
     /// Newest last.
     closed: VecDeque<v1::Closed>,
     nodes: Vec<v1::NodeStatus>,
@@ -322,7 +337,12 @@ impl Session {
     fn next_request(&mut self) -> Option<(Ticket, Request)> {
         let has_to_wait = |request: &Request| match request {
             Request::Vote(vote) => self.presses.is_under_way(vote, self.now.monotonic),
-            Request::Block(_) | Request::Unblock(_) | Request::Look => false,
+            Request::Block(_)
+            | Request::Unblock(_)
+            | Request::Grant(_)
+            | Request::Revoke(_)
+            | Request::Lock(_)
+            | Request::Look => false,
         };
         let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
         let (ticket, request) = self.requests.remove(at)?;
