@@ -417,11 +417,14 @@ impl Gate {
             let rule = policy.rule(admitted.node(), admitted.origin(), call.operation);
             (rule.action, self.judge_now(&mut ledger, now, &call, &rule, fresh))
         };
-        self.record_judged(events).await?;
-        if let Judgement::Approved(terms) = &judgement
-            && terms.is_ahead()
-        {
-            self.save_spent(terms).await?;
+        let recorded = self.record_judged(events).await;
+        if let Judgement::Approved(terms) = &judgement {
+            recorded.inspect_err(|_| self.failed(terms))?;
+            if terms.is_ahead() {
+                self.save_spent(terms).await?;
+            }
+        } else {
+            recorded?;
         }
         Ok((judgement, action))
     }

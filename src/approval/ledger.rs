@@ -209,6 +209,8 @@ impl Ledger {
         let grants: Vec<Grant> = standing
             .grants
             .into_iter()
+            // A lock has ended whatever was approved before it.
+            .filter(|_| standing.lock.is_none())
             .filter_map(|ahead| Grant::kept(still_given(&ahead)?, ahead, timings.grant_max, now))
             .collect();
         Self {

@@ -10,6 +10,7 @@ use crate::approval::policy::{Action, Rule};
 use crate::clock::Now;
 use crate::peer::admission::Lists;
 use crate::peer::standing::Lock;
+use crate::request::NodeUuid;
 
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,6 +152,12 @@ impl Gate {
     #[must_use]
     pub fn grants(&self) -> Vec<LiveGrant> {
         self.ledger().grants(self.clock.now()).collect()
+    }
+
+    /// Whether a denial or block of this node is in force, listed or not.
+    #[must_use]
+    pub fn has_refused(&self, node: &NodeUuid) -> bool {
+        self.ledger().refusals().any(|refusal| refusal.node == *node)
     }
 
     /// Whether everything is refused.

@@ -1,6 +1,6 @@
 //! What people do to the ledger: vote, block, unblock; and where the rest of it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use super::ahead::{GrantAnswer, GrantWanted, MAX_USES, WhichGrants};
@@ -132,6 +132,8 @@ pub enum Answer {
     Unblocked(usize),
     /// There are more denials and blocks than are kept; nothing changed.
     TooManyRefusals,
+    /// Several of the asks are of the same unlisted node, which only one of them can be; nothing changed.
+    SameNodeTwice,
     /// To several asks, each with what became of it.
     All(Vec<(AskId, Self)>),
     /// What became of each grant that was wanted.
@@ -209,6 +211,9 @@ impl Ledger {
 
     /// Each ask of the list is answered by itself, and no other.
     fn vote_all(&mut self, now: Now, asks: &[AskId], by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
+        if matches!(verdict, Verdict::Approve(_)) && self.claim_the_same(asks) {
+            return Answer::SameNodeTwice;
+        }
         let (before, told) = (self.clone(), events.len());
         let mut answers = Vec::with_capacity(asks.len());
         for id in asks {
@@ -222,6 +227,16 @@ impl Ledger {
             }
         }
         Answer::All(answers)
+    }
+
+    /// Whether two of these are of the same unlisted node, from different addresses. One yes to both says nothing about which
+    /// is the node.
+    fn claim_the_same(&self, asks: &[AskId]) -> bool {
+        let mut claims = BTreeMap::new();
+        asks.iter()
+            .filter_map(|id| self.asks.get(id))
+            .filter(|ask| ask.purpose == Purpose::Enrolment)
+            .any(|ask| claims.insert(&ask.node.uuid, ask.id).is_some_and(|other| other != ask.id))
     }
 
     fn vote(&mut self, now: Now, id: AskId, by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {

@@ -41,7 +41,7 @@ pub enum GrantAnswer {
     Granted(LiveGrant),
     /// It needs more votes.
     Counted(Proposal),
-    /// The person had voted for it before; nothing changed.
+    /// The person had voted for it before. At most it has become less.
     Repeated(Proposal),
     /// The rule denies: nothing would be released.
     DenyRule,
@@ -189,7 +189,9 @@ impl Ledger {
         };
         let pending = self.pending.get_mut(at)?;
         let is_new = pending.count(now, vote);
+        let mut is_less = false;
         if let PendingWhat::Grant { lasts: shortest, uses: fewest, .. } = &mut pending.what {
+            is_less = lasts < *shortest || uses < *fewest;
             *shortest = lasts.min(*shortest);
             *fewest = uses.min(*fewest);
         }
@@ -200,11 +202,10 @@ impl Ledger {
             return self.give(now, wanted, origin, by, votes, (lasts, uses), events);
         }
         let proposal = pending.proposal()?;
-        if is_new {
+        if is_new || is_less {
             events.push(Event::Proposed { proposal: proposal.clone(), by: by.clone() });
-            return Some(GrantAnswer::Counted(proposal));
         }
-        Some(GrantAnswer::Repeated(proposal))
+        Some(if is_new { GrantAnswer::Counted(proposal) } else { GrantAnswer::Repeated(proposal) })
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a part of what was decided")]
@@ -252,11 +253,14 @@ impl Ledger {
         let (ended, kept): (Vec<Grant>, Vec<Grant>) = std::mem::take(&mut self.grants).into_iter().partition(is_meant);
         self.grants = kept;
         let ended: Vec<LiveGrant> = ended.iter().map(|grant| grant.shown(now)).collect();
+        let mut is_anything = !ended.is_empty();
         if let WhichGrants::Nodes(nodes) = which {
             let is_kept = |pending: &Pending| !matches!(&pending.what, PendingWhat::Grant { node, .. } if nodes.contains(&node.uuid));
+            let before = self.pending.len();
             self.pending.retain(is_kept);
+            is_anything |= self.pending.len() < before;
         }
-        if !ended.is_empty() {
+        if is_anything {
             events.push(Event::Revoked { ended: ended.clone(), by: by.clone() });
         }
         Answer::Revoked(ended)

@@ -156,6 +156,12 @@ impl Ledger {
             self.enrolments.remove(at);
         }
         events.push(Event::Closed(closed.clone()));
+        let is_rival = |ask: &&Ask| ask.purpose == Purpose::Enrolment && ask.node.uuid == entry.node.uuid;
+        let rivals: Vec<AskId> = self.asks.values().filter(is_rival).map(|ask| ask.id).collect();
+        for id in rivals {
+            // The identifier has its node. Whoever else claims it calls from another address than is listed for it.
+            events.extend(self.close(id, Outcome::Expired, None, now, Duration::ZERO).map(Event::Closed));
+        }
         let node = ListedNode::new(entry.node.clone());
         events.push(Event::NodeChanged { entry, change: NodeChange::Listed, by: by.clone() });
         if closed.ask.operation == Operation::Seal {

@@ -129,9 +129,12 @@ impl Lists {
         }
         let mut conflicts = Vec::new();
         if names.contains(&node.name) {
-            let longer: Box<str> = format!("{}-{}", node.name, in_name(&node.uuid, 8)).into();
             conflicts.push(format!("another node is called `{}`", node.name));
-            node.name = if names.contains(&longer) { in_name(&node.uuid, 64).into() } else { longer };
+            let longer = [format!("{}-{}", node.name, in_name(&node.uuid, 8)), in_name(&node.uuid, 64)];
+            // Identifiers that differ in characters alone that names have not become the same name.
+            let numbered = (2_usize..).map(|number| format!("{}-{number}", in_name(&node.uuid, 56)));
+            let free = longer.into_iter().chain(numbered).map(Box::from).find(|name| !names.contains(name));
+            node.name = free.unwrap_or_default();
         }
         if let Some(gone) = node.cluster.take_if(|cluster| !self.clusters.contains(cluster)) {
             conflicts.push(format!("the configuration has no cluster `{gone}` any more"));
@@ -199,17 +202,25 @@ impl Lists {
             && self.node(uuid).is_none()
             && !is_shared(uuid)
             && self.uuid_policy.allows(uuid)
-            && !self.nodes().any(|node| node.formerly.contains(uuid));
+            // Else a command that names one of them could mean the other.
+            && !self.nodes().any(|node| node.formerly.contains(uuid) || *node.name == *uuid.as_str());
         may.then(|| {
-            ListedNode::new(Node {
-                uuid: uuid.clone(),
-                name: new_name(uuid, 8),
-                cluster: cluster.clone(),
-                addresses: vec![peer.network()],
-                formerly: vec![],
-                bind_address: false,
-                listed_by: ListedBy::People,
-            })
+            let node = Node::clone(&self.unlisted(uuid));
+            ListedNode::new(Node { cluster: cluster.clone(), addresses: vec![peer.network()], ..node })
+        })
+    }
+
+    /// A node that is not listed, as people are told of it.
+    #[must_use]
+    pub fn unlisted(&self, uuid: &NodeUuid) -> ListedNode {
+        ListedNode::new(Node {
+            uuid: uuid.clone(),
+            name: new_name(uuid, 8),
+            cluster: self.enrolment.as_ref().and_then(|enrolment| enrolment.cluster.clone()),
+            addresses: vec![],
+            formerly: vec![],
+            bind_address: false,
+            listed_by: ListedBy::People,
         })
     }
 
