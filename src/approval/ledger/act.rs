@@ -1,6 +1,6 @@
 //! What people do to the ledger: vote, block, unblock; and where the rest of it is done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use super::ahead::{GrantAnswer, GrantWanted, MAX_USES, WhichGrants};
@@ -132,7 +132,7 @@ pub enum Answer {
     Unblocked(usize),
     /// There are more denials and blocks than are kept; nothing changed.
     TooManyRefusals,
-    /// Several of the asks are of the same unlisted node, which only one of them can be; nothing changed.
+    /// Two of the asks are of the same unlisted node; nothing changed.
     SameNodeTwice,
     /// To several asks, each with what became of it.
     All(Vec<(AskId, Self)>),
@@ -176,12 +176,8 @@ impl Ledger {
             Act::Vote { ask, by, verdict } => self.vote(now, *ask, by, *verdict, &mut events),
             Act::Block { node, by, lasts } => {
                 let lasts = lasts.unwrap_or(self.timings.block_for);
-                self.refuse(
-                    now,
-                    &No { node, origin: None, kind: RefusalKind::Block, by: &by.vote, lasts, ask: None },
-                    &mut events,
-                )
-                .map_or(Answer::TooManyRefusals, Answer::Blocked)
+                let no = No { node, origin: None, kind: RefusalKind::Block, by: &by.vote, lasts, ask: None };
+                self.refuse(now, &no, &mut events).map_or(Answer::TooManyRefusals, Answer::Blocked)
             }
             Act::Unblock { node, by } => {
                 let (lifted, kept) =
@@ -214,8 +210,7 @@ impl Ledger {
         if matches!(verdict, Verdict::Approve(_)) && self.claim_the_same(asks) {
             return Answer::SameNodeTwice;
         }
-        let (before, told) = (self.clone(), events.len());
-        let mut answers = Vec::with_capacity(asks.len());
+        let (before, told, mut answers) = (self.clone(), events.len(), Vec::with_capacity(asks.len()));
         for id in asks {
             match self.vote(now, *id, by, verdict, events) {
                 full @ (Answer::TooManyRefusals | Answer::NoRoom) => {
@@ -229,16 +224,6 @@ impl Ledger {
         Answer::All(answers)
     }
 
-    /// Whether two of these are of the same unlisted node, from different addresses. One yes to both says nothing about which
-    /// is the node.
-    fn claim_the_same(&self, asks: &[AskId]) -> bool {
-        let mut claims = BTreeMap::new();
-        asks.iter()
-            .filter_map(|id| self.asks.get(id))
-            .filter(|ask| ask.purpose == Purpose::Enrolment)
-            .any(|ask| claims.insert(&ask.node.uuid, ask.id).is_some_and(|other| other != ask.id))
-    }
-
     fn vote(&mut self, now: Now, id: AskId, by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
         let vote = &by.vote;
         let Some(ask) = self.asks.get_mut(&id) else {
@@ -250,8 +235,7 @@ impl Ledger {
         if !ask.requirement.approvers.contains(&vote.approver) {
             return Answer::NotAnApprover(Box::new(ask.clone()));
         }
-        let answered = ask.clone();
-        let is_enrolment = ask.purpose == Purpose::Enrolment;
+        let (answered, is_enrolment) = (ask.clone(), ask.purpose == Purpose::Enrolment);
         if is_enrolment && matches!(verdict, Verdict::Approve(_)) && !self.has_room_for_entry(&answered.node) {
             return Answer::NoRoom;
         }

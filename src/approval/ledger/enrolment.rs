@@ -1,5 +1,6 @@
 //! Nodes that are not listed, and the list that people keep.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::act::Answer;
@@ -138,6 +139,16 @@ impl Ledger {
     fn has_name(&self, name: &str, node: &Node) -> Option<&Node> {
         let others = self.entries.iter().map(|entry| &entry.node);
         others.into_iter().find(|other| *other.name == *name && other.uuid != node.uuid)
+    }
+
+    /// Whether two of these are of the same unlisted node, from different addresses. One yes to both says nothing about which
+    /// is the node.
+    pub(super) fn claim_the_same(&self, asks: &[AskId]) -> bool {
+        let mut claims = BTreeMap::new();
+        asks.iter()
+            .filter_map(|id| self.asks.get(id))
+            .filter(|ask| ask.purpose == Purpose::Enrolment)
+            .any(|ask| claims.insert(&ask.node.uuid, ask.id).is_some_and(|other| other != ask.id))
     }
 
     /// A yes to an unlisted node: it is listed, and what it asked to seal is approved.
