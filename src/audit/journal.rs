@@ -1,6 +1,8 @@
 //! A copy of every record for the journal, as a tracing event, made when everybody who waits for the record was told.
 //! Events may be lost on the way: the copy is for people who watch, never the record.
 
+mod beyond;
+
 use std::error::Error;
 
 use tracing::{error, info, warn};
@@ -27,6 +29,8 @@ pub mod field {
     pub const BLOB: &str = "blob";
     /// The person who decided.
     pub const BY: &str = "by";
+    /// How the list of nodes changed.
+    pub const CHANGE: &str = "change";
     /// The approval channel.
     pub const CHANNEL: &str = "channel";
     /// How many calls.
@@ -69,6 +73,12 @@ pub mod field {
     pub const TLS: &str = "tls";
     /// User id of the channel's process.
     pub const UID: &str = "uid";
+    /// Releases that an approval ahead is good for.
+    pub const USES: &str = "uses";
+    /// From where the node calls.
+    pub const ADDRESSES: &str = "addresses";
+    /// For how long an approval ahead is wanted.
+    pub const FOR_SECONDS: &str = "for_seconds";
     /// When that which was decided ends.
     pub const UNTIL: &str = "until";
     /// What was answered.
@@ -84,13 +94,23 @@ macro_rules! event {
     };
 }
 
+use event;
+
 /// Copies `record` to the journal.
 pub fn copy(record: &Record) {
     match &record.entry {
         Entry::AskOpened(_) | Entry::AskClosed(_) | Entry::Vote(_) => copy_ask(record),
         Entry::Released(_) | Entry::ReleaseFailed(_) | Entry::Refused(_) | Entry::Dropped(_) => copy_answer(record),
         Entry::RefusalSet(_) | Entry::RefusalLifted(_) => copy_standing(record),
-        _ => copy_server(record),
+        Entry::GrantProposed(_)
+        | Entry::GrantSet(_)
+        | Entry::GrantRevoked(_)
+        | Entry::Locked(_)
+        | Entry::Unlocked(_) => {
+            beyond::copy_ahead(record);
+        }
+        Entry::EnrolmentOpened(_) | Entry::EnrolmentClosed(_) | Entry::NodeListChanged(_) => beyond::copy_list(record),
+        Entry::Started(_) | Entry::Stopped(_) | Entry::StateSaved(_) | Entry::Repaired(_) => copy_server(record),
     }
 }
 
