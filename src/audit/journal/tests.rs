@@ -8,6 +8,10 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::super::record::tests::every_entry;
 use super::*;
+use crate::audit::record::{
+    Ask, AskOutcome, EnrolmentClosed, EnrolmentOpened, GrantProposed, GrantRevoked, GrantSet, ListChange, LockReason,
+    Locked, Node, NodeListChanged, Unlocked,
+};
 use crate::clock::WallTime;
 
 #[derive(Debug)]
@@ -64,16 +68,11 @@ fn seen(act: impl FnOnce()) -> Vec<Seen> {
 
 /// One value of every record of what goes beyond one ask.
 fn beyond(text: &str) -> Vec<Entry> {
-    use crate::audit::record::{
-        Ask, AskOutcome, EnrolmentClosed, EnrolmentOpened, GrantProposed, GrantRevoked, GrantSet, ListChange,
-        LockReason, Locked, Node, NodeListChanged, Unlocked,
-    };
     let name = || Name::new(text);
     let node = || Node { uuid: name(), name: name() };
     let ask = || Ask { id: name(), code: name() };
     let address = [192, 0, 2, 1].into();
     let (uid, uses, telegram_id, origin, until) = (0, 1, None, Origin::Listed, WallTime::default());
-    let (by, channel) = (name(), name());
     vec![
         GrantProposed {
             node: node(),
@@ -120,8 +119,8 @@ fn beyond(text: &str) -> Vec<Entry> {
             cluster: None,
             addresses: [text].into_iter().collect(),
             formerly: [text].into_iter().collect(),
-            by,
-            channel,
+            by: name(),
+            channel: name(),
             uid,
             telegram_id,
         }
