@@ -17,8 +17,14 @@ use people::Habit;
 use storm::{Outcome, Setting, run};
 
 /// 200 nodes of 4 clusters. What it took is checked in simulated time.
-const SMALL: Setting =
-    Setting { clusters: 4, nodes: 50, volumes: 4, junk: 9, habit: Habit::Together, within: Duration::from_secs(1_800) };
+const SMALL: Setting = Setting {
+    clusters: 4,
+    nodes: 50,
+    volumes: 4,
+    junk: 9,
+    habit: Habit::Together { leaving_out: 0 },
+    within: Duration::from_secs(1_800),
+};
 
 /// One kind of junk is told once in an hour, and so is each node that somebody names from elsewhere.
 const MOST_NOTICES: u64 = 250;
@@ -69,7 +75,7 @@ async fn one_by_one_takes_a_tap_for_each_node_and_leaves_none_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tap_covers_the_list_as_it_was_shown_and_no_node_beside_it() {
-    let setting = Setting { habit: Habit::MissingTheLast, within: Duration::from_secs(600), ..SMALL };
+    let setting = Setting { habit: Habit::Together { leaving_out: 1 }, within: Duration::from_secs(600), ..SMALL };
     let outcome = run(setting).await;
     nobody_else_got_anything(&outcome);
     assert_eq!(outcome.boots.len(), 200 - 4, "the last of each cluster waits for as long as nobody names it");

@@ -15,14 +15,13 @@ use crate::house::{House, now};
 /// How people answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
-    /// All of a cluster at once, when its list has stood still for 10 s.
-    Together,
+    /// All of a cluster at once, when its list has stood still for 10 s; or so many of the list less, for a test to see that
+    /// it is seen.
+    Together { leaving_out: usize },
     /// One node after the other, 8 s after the first prompt, and then every 2 s.
     OneByOne,
     /// Nobody for ten minutes; then all of a cluster at once.
     Late,
-    /// All of a cluster at once, but for the last of the list: what a vote for all must not do. A test sees that it is seen.
-    MissingTheLast,
 }
 
 const STANDS_STILL: Duration = Duration::from_secs(10);
@@ -127,8 +126,7 @@ impl People {
     fn due(&self) -> Option<(Instant, Box<str>)> {
         let waiting = self.clusters.iter().filter(|(_, list)| !list.open.is_empty());
         let due = |list: &List| match self.habit {
-            Habit::Together => list.last_opened + STANDS_STILL,
-            Habit::MissingTheLast => (list.last_opened.max(list.last_tap)) + STANDS_STILL,
+            Habit::Together { .. } => list.last_opened.max(list.last_tap) + STANDS_STILL,
             Habit::OneByOne => (list.first_opened + FIRST_LOOK).max(list.last_tap + NEXT_TAP),
             Habit::Late => (list.last_opened + STANDS_STILL).max(self.began + LATE),
         };
@@ -139,8 +137,8 @@ impl People {
         let Some(list) = self.clusters.get_mut(cluster) else { return };
         let count = match self.habit {
             Habit::OneByOne => 1,
-            Habit::MissingTheLast => list.open.len() - 1,
-            Habit::Together | Habit::Late => list.open.len(),
+            Habit::Together { leaving_out } => list.open.len().saturating_sub(leaving_out),
+            Habit::Late => list.open.len(),
         };
         let asks: Vec<AskId> = list.open.keys().take(count).copied().collect();
         for ask in &asks {
