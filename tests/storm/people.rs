@@ -98,7 +98,10 @@ impl People {
     fn hear(&mut self, event: &Event) {
         self.seen.events += 1;
         match event {
-            Event::Opened(ask) => self.opened(ask),
+            Event::Opened(ask) => {
+                self.seen.prompts += 1;
+                self.opened(ask);
+            }
             Event::Closed(closed) => {
                 self.clusters.values_mut().for_each(|list| drop(list.open.remove(&closed.ask.id)));
             }
@@ -108,7 +111,6 @@ impl People {
     }
 
     fn opened(&mut self, ask: &Ask) {
-        self.seen.prompts += 1;
         self.seen.prompted.entry(ask.node.name.clone()).or_insert_with(now);
         let cluster = ask.node.cluster.clone().unwrap_or_default();
         let fresh = || List { open: BTreeMap::new(), first_opened: now(), last_opened: now(), last_tap: now() };
