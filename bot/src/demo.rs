@@ -3,6 +3,7 @@
 
 mod page;
 mod pretend;
+mod shared;
 
 pub use page::{html, text};
 
@@ -18,6 +19,7 @@ use pretend::{NOW, Pretend, at, closed, node, notice, refusal, released};
 pub fn demo() -> Vec<(&'static str, Message)> {
     let mut shown = asked();
     shown.extend(answered());
+    shown.extend(shared::shared());
     shown.extend(over());
     shown.extend(told());
     shown.extend(commands());

@@ -8,6 +8,7 @@ mod foreign;
 mod list;
 mod page;
 mod releases;
+mod shared;
 mod told;
 
 #[cfg(test)]
@@ -19,12 +20,13 @@ mod tests;
 
 use nightlatch_approval_api::v1;
 
-pub use answer::{Answer, Answered, answer};
+pub use answer::{Answer, Answered, Tally, answer};
 pub use list::{
     HeardGrant, KnownNode, Reply, Status, Whereabouts, help, history, node_wanted, nodes, pending, reply, start,
     status, stranger, unknown_command,
 };
 pub use releases::{Keys, Released, Releases};
+pub use shared::{Item, List, list_over, list_reminder, may_share, shared};
 pub use told::{
     Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_asleep,
     server_away, server_back, telegram_back, test,
