@@ -4,6 +4,7 @@
 mod beyond;
 mod page;
 mod pretend;
+mod shared;
 
 pub use page::{html, text};
 
@@ -19,6 +20,7 @@ use pretend::{NOW, Pretend, at, closed, node, notice, refusal, released};
 pub fn demo() -> Vec<(&'static str, Message)> {
     let mut shown = asked();
     shown.extend(answered());
+    shown.extend(shared::shared());
     shown.extend(over());
     shown.extend(told());
     shown.extend(commands());

@@ -78,6 +78,57 @@ impl Press {
     }
 }
 
+/// What a button of a shared message stands for that is none of one ask's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListChoice {
+    /// Yes to all that this version of the message shows as open.
+    ApproveAll,
+    /// No to all of them.
+    DenyAll,
+    /// What is open is to be asked in messages of their own.
+    OneByOne,
+}
+
+impl ListChoice {
+    /// Every choice, in the order of the buttons.
+    pub const ALL: [Self; 3] = [Self::ApproveAll, Self::DenyAll, Self::OneByOne];
+
+    const fn letter(self) -> char {
+        match self {
+            Self::ApproveAll => 'A',
+            Self::DenyAll => 'D',
+            Self::OneByOne => 'O',
+        }
+    }
+}
+
+/// The data of such a button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListPress {
+    /// What the person chose.
+    pub choice: ListChoice,
+    /// Which version of which shared message it was on.
+    pub nonce: Nonce,
+}
+
+/// As [`Press`].
+impl fmt::Display for ListPress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1{}{}", self.choice.letter(), self.nonce)
+    }
+}
+
+impl ListPress {
+    /// Reads a button's data; anything but what [`Display`](fmt::Display) writes is none of these.
+    #[must_use]
+    pub fn parse(data: &str) -> Option<Self> {
+        let mut characters = data.strip_prefix('1')?.chars();
+        let letter = characters.next()?;
+        let choice = ListChoice::ALL.into_iter().find(|choice| choice.letter() == letter)?;
+        Some(Self { choice, nonce: Nonce::parse(characters.as_str())? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +167,18 @@ mod tests {
                 let press = Press { choice, nonce: Nonce(nonce) };
                 prop_assert!(press.to_string().len() <= 64);
                 prop_assert_eq!(Press::parse(&press.to_string()), Some(press));
+            }
+        }
+
+        #[test]
+        fn no_button_of_a_list_is_one_of_a_prompt(nonce in any::<[u8; 16]>()) {
+            for choice in ListChoice::ALL {
+                let press = ListPress { choice, nonce: Nonce(nonce) };
+                prop_assert_eq!(Press::parse(&press.to_string()), None);
+                prop_assert_eq!(ListPress::parse(&press.to_string()), Some(press));
+            }
+            for choice in Choice::ALL {
+                prop_assert_eq!(ListPress::parse(&Press { choice, nonce: Nonce(nonce) }.to_string()), None);
             }
         }
 

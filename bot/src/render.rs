@@ -9,6 +9,7 @@ mod foreign;
 mod list;
 mod page;
 mod releases;
+mod shared;
 mod told;
 
 #[cfg(test)]
@@ -20,13 +21,14 @@ mod tests;
 
 use nightlatch_approval_api::v1;
 
-pub use answer::{Answer, Answered, answer};
+pub use answer::{Answer, Answered, Tally, answer};
 pub use beyond::{granted, lock_how, locked, node_changed, proposed, revoked, unlock_how, unlocked};
 pub use list::{
     HeardGrant, KnownNode, Reply, Status, Whereabouts, help, history, node_wanted, nodes, pending, reply, start,
     status, stranger, unknown_command,
 };
 pub use releases::{Keys, Released, Releases};
+pub use shared::{Item, List, list_over, list_reminder, may_share, shared};
 pub use told::{
     Outage, allowed, chat_closed, lifted, notice, refused, reminder, second_reader, second_reader_gone, server_asleep,
     server_away, server_back, telegram_back, test,
@@ -166,7 +168,7 @@ fn enrolment(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
     let button = |label: &str, choice| Button { label: label.to_owned(), data: Press { choice, nonce }.to_string() };
     page.finish(vec![
         vec![button(enrolment_texts::ADD, Choice::Approve), button(enrolment_texts::NOT_NOW, Choice::Deny)],
-        vec![button(buttons::BLOCK, Choice::Block)],
+        vec![button(enrolment_texts::BLOCK, Choice::Block)],
     ])
 }
 

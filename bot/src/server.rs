@@ -37,6 +37,7 @@ pub(crate) async fn ask(mut client: Client, request: Request) -> Result<Reply, S
     let answer = async {
         match request {
             Request::Vote(vote) => client.vote(vote).await.map(|reply| Reply::Vote(Box::new(reply.into_inner()))),
+            Request::VoteAll(vote) => client.vote_all(vote).await.map(|reply| Reply::VoteAll(reply.into_inner())),
             Request::Block(block) => client.block(block).await.map(|reply| Reply::Block(reply.into_inner())),
             Request::Unblock(unblock) => client.unblock(unblock).await.map(|reply| Reply::Unblock(reply.into_inner())),
             Request::Grant(grant) => client.grant(grant).await.map(|reply| Reply::Grant(reply.into_inner())),

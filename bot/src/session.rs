@@ -15,6 +15,8 @@ mod notes;
 mod posting;
 mod presses;
 mod prompts;
+mod reminders;
+mod shared;
 mod telegram_side;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +30,7 @@ use self::commands::Commands;
 use self::notes::Notes;
 use self::presses::Presses;
 use self::prompts::Prompts;
+use self::shared::Lists;
 use self::telegram_side::Side;
 use crate::kept::Kept;
 use crate::message::{Call, ChatId, Failure, Incoming, PressId, Told, UserId};
@@ -117,6 +120,8 @@ pub enum Output {
 pub enum Request {
     /// A person's answer to an ask.
     Vote(v1::VoteRequest),
+    /// A person's answer to all asks of a list.
+    VoteAll(v1::VoteAllRequest),
     /// To refuse a node.
     Block(v1::BlockRequest),
     /// To end that.
@@ -136,6 +141,8 @@ pub enum Request {
 pub enum Reply {
     /// To a vote.
     Vote(Box<v1::VoteResponse>),
+    /// To a vote for all of a list.
+    VoteAll(v1::VoteAllResponse),
     /// To a block.
     Block(v1::BlockResponse),
     /// To its end.
@@ -173,6 +180,7 @@ pub struct Session {
     presses: Presses,
     commands: Commands,
     prompts: Prompts,
+    lists: Lists,
     notes: Notes,
     server: Server,
     side: Side,
@@ -254,6 +262,7 @@ impl Session {
             presses: Presses::default(),
             commands: Commands::default(),
             prompts: Prompts::default(),
+            lists: Lists::default(),
             notes: Notes::default(),
             server: Server { away_since: now.monotonic, ..Server::default() },
             side: Side::new(now.monotonic),
@@ -336,7 +345,10 @@ impl Session {
     /// The request that is due. Who pressed one button after the other meant the second: it waits for the first.
     fn next_request(&mut self) -> Option<(Ticket, Request)> {
         let has_to_wait = |request: &Request| match request {
-            Request::Vote(vote) => self.presses.is_under_way(vote, self.now.monotonic),
+            Request::Vote(vote) => {
+                self.presses.is_under_way(std::slice::from_ref(&vote.ask_id), vote.telegram_id, self.now.monotonic)
+            }
+            Request::VoteAll(vote) => self.presses.is_under_way(&vote.ask_ids, vote.telegram_id, self.now.monotonic),
             Request::Block(_)
             | Request::Unblock(_)
             | Request::Grant(_)
@@ -345,8 +357,8 @@ impl Session {
             | Request::Look => false,
         };
         let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
-        let (ticket, request) = self.requests.remove(at)?;
-        if self.still_counts(ticket) { Some((ticket, request)) } else { self.next_request() }
+        let (ticket, mut request) = self.requests.remove(at)?;
+        if self.still_counts(ticket, &mut request) { Some((ticket, request)) } else { self.next_request() }
     }
 
     /// The chat of the configuration that has this id now.

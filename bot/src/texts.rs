@@ -172,6 +172,7 @@ pub(crate) mod enrolment {
     use super::Foreign;
 
     pub(crate) const ADD: &str = "➕ Add it";
+    pub(crate) const BLOCK: &str = "⛔ Block that address 24 h";
     pub(crate) const NOT_NOW: &str = "❌ Not now";
     pub(crate) const WANTED: &str = "wanted to be added";
 
@@ -432,7 +433,7 @@ pub(crate) mod closed {
     }
 
     pub(crate) fn mistake(node: &Foreign) -> String {
-        format!("A mistake? /block {node}")
+        format!("A mistake? /revoke {node}")
     }
 
     pub(crate) const NOBODY_DECIDED: &str =
@@ -717,8 +718,12 @@ pub(crate) mod list {
         format!("/{name} · {about}")
     }
 
-    pub(crate) fn well(at: &str) -> String {
-        format!("🟢 All is well · {at}")
+    pub(crate) fn well(at: &str, open: usize) -> String {
+        match open {
+            0 => format!("🟢 All is well · {at}"),
+            1 => format!("🟡 1 question waits · {at}"),
+            open => format!("🟡 {open} questions wait · {at}"),
+        }
     }
 
     pub(crate) fn connected(server: &Foreign, bot: &str, since: &str) -> String {
@@ -797,4 +802,119 @@ pub(crate) mod list {
     pub(crate) const AWAY: &str = "🔌 The server is away. Nothing was changed.";
     pub(crate) const NO_ANSWER: &str = "The server has not answered yet. See /status for what is in force.";
     pub(crate) const UNKNOWN_COMMAND: &str = "This bot does not know that. /help shows what it knows.";
+}
+
+/// Several questions of one cluster in one message.
+pub(crate) mod shared {
+    use super::Foreign;
+    use crate::render::Tally;
+
+    pub(crate) const APPROVE_ALL: &str = "✅ Approve all";
+    pub(crate) const DENY_ALL: &str = "❌ Deny all";
+    pub(crate) const ONE_BY_ONE: &str = "↕️ One by one";
+
+    /// The button of one line. Short, so that two stand beside each other.
+    pub(crate) fn own(node: &Foreign, code: &Foreign) -> String {
+        format!("✅ {node} · {code}")
+    }
+
+    fn nodes(count: usize, cluster: &Foreign) -> String {
+        let nodes = if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
+        if cluster.is_empty() { nodes } else { format!("{nodes} of {cluster}") }
+    }
+
+    /// What these want: to unlock, keys for new disks, or some this and some that.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Wanted {
+        Unlock,
+        Seal,
+        Both,
+    }
+
+    pub(crate) fn headline(open: usize, over: usize, wanted: Wanted, cluster: &Foreign) -> String {
+        let (sign, one, many) = match wanted {
+            Wanted::Unlock => ("🔒", "wants to unlock", "want to unlock"),
+            Wanted::Seal => ("🆕", "wants a key for a new disk", "want keys for new disks"),
+            Wanted::Both => ("🔒", "wants a key", "want to unlock or to seal new disks"),
+        };
+        let (nodes, wants) = (nodes(open, cluster), if open == 1 { one } else { many });
+        if over == 0 { format!("{sign} {nodes} {wants}") } else { format!("{sign} {nodes} still {wants}") }
+    }
+
+    pub(crate) fn all_over(count: usize, cluster: &Foreign) -> String {
+        format!("☑️ {}: nothing waits here any more", nodes(count, cluster))
+    }
+
+    pub(crate) fn one(begins: &str, node: &Foreign, address: &Foreign, code: &Foreign, remarks: &[&str]) -> String {
+        let mut line = format!("{begins}{node} · {address} · code {code}");
+        for remark in remarks {
+            line.push_str(" · ");
+            line.push_str(remark);
+        }
+        line
+    }
+
+    pub(crate) const NEW_DISK: &str = "new disk";
+    pub(crate) const NEW_ADDRESS: &str = "❗ never approved from there";
+    pub(crate) const NOT_ENCRYPTED: &str = "no TLS";
+
+    pub(crate) fn asked_alone(warned: bool, node: &Foreign, code: &Foreign) -> String {
+        if warned {
+            format!("⚠️ {node}: look closer, it has a message of its own below · code {code}")
+        } else {
+            format!("⤵️ {node} is asked about again below · code {code}")
+        }
+    }
+
+    pub(crate) fn keys(count: u32) -> String {
+        if count == 1 { " · 1 key released".to_owned() } else { format!(" · {count} keys released") }
+    }
+
+    pub(crate) fn more(count: usize) -> String {
+        format!("… and {count} more, which no button but One by one covers; nightlatch approvals shows all")
+    }
+
+    pub(crate) const COMPARE: &str = "Does each node's screen show its code? Approve all answers the lines above that \
+                                      wait, and nothing else. If you did not expect this: Deny all.";
+    pub(crate) const COMPARE_ONE: &str =
+        "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
+    pub(crate) const MISTAKE: &str = "A mistake? /block and the name of the node";
+    pub(crate) const OVER: &str = "⤵️ This list is not looked after any more";
+    pub(crate) const OVER_MEANS: &str =
+        "What still waits is asked in a newer message. /history tells what became of the rest.";
+
+    pub(crate) fn reminder(open: usize, cluster: &Foreign) -> String {
+        let waits = if open == 1 { "waits" } else { "wait" };
+        format!("⏰ {} still {waits}", nodes(open, cluster))
+    }
+
+    pub(crate) fn reminder_over(cluster: &Foreign) -> String {
+        if cluster.is_empty() {
+            "☑️ No node of that list waits any more".to_owned()
+        } else {
+            format!("☑️ No node of {cluster} in that list waits any more")
+        }
+    }
+
+    pub(crate) const NOTHING_LEFT: &str =
+        "Nothing was changed: what that list showed is answered, over, or has changed since. Look at it again.";
+    pub(crate) const ONE_BY_ONE_BELOW: &str = "What still waits is asked one by one below.";
+
+    pub(crate) fn answered(deny: bool, tally: &Tally) -> String {
+        let did = if deny { "❌ Denied" } else { "✅ Approved" };
+        let mut said = vec![];
+        if tally.decided > 0 || tally.counted == 0 {
+            said.push(format!("{did}: {}.", tally.decided));
+        }
+        let mut say = |count: usize, what: &str| {
+            if count > 0 {
+                said.push(format!("{count} {what}."));
+            }
+        };
+        say(tally.counted, "counted, and more people must approve");
+        say(tally.too_late, "too late: answered or over before");
+        say(tally.left_out, "left out: changed since, look at the message");
+        say(tally.not_theirs, "not yours to answer");
+        said.join(" ")
+    }
 }

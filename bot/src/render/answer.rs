@@ -5,8 +5,8 @@ use nightlatch_approval_api::v1;
 use super::facts::{by, is_enrolment, is_seal, missing, node_of};
 use super::page::shorten;
 use super::{Foreign, When};
-use crate::press::Choice;
-use crate::texts::{answer as texts, prompt};
+use crate::press::{Choice, ListChoice};
+use crate::texts::{answer as texts, prompt, shared};
 use crate::zone::Zone;
 
 /// Longest text of an answer, in UTF-16 code units: the Bot API's answerCallbackQuery.
@@ -17,6 +17,12 @@ const MAX_LEN: usize = 200;
 pub enum Answer<'a> {
     /// The server's word on a vote for this.
     Voted(Choice, &'a v1::Ask, &'a v1::VoteResponse),
+    /// The server's word on a vote for all of a list.
+    All(ListChoice, Tally),
+    /// None of the list is open any more, or all that is has changed.
+    NothingLeft,
+    /// What was open in the list is asked one by one.
+    OneByOne,
     /// The ask was closed before, as is known without asking the server.
     Closed(Choice, &'a v1::Closed),
     /// It is not open, and nobody knows why.
@@ -39,6 +45,27 @@ pub enum Answer<'a> {
     Refused(&'a str),
 }
 
+/// What became of a vote for all: of how many asks which is true.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Decided by it.
+    pub decided: usize,
+    /// The vote counts, and it takes more of them.
+    pub counted: usize,
+    /// Closed before, or not known any more.
+    pub too_late: usize,
+    /// Not asked about: it changed since that list was shown, or is asked by itself.
+    pub left_out: usize,
+    /// Not for this person to answer.
+    pub not_theirs: usize,
+}
+
+impl Tally {
+    const fn is_all(&self) -> bool {
+        self.too_late + self.left_out + self.not_theirs == 0
+    }
+}
+
 /// The answer to a press.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
@@ -54,6 +81,9 @@ pub fn answer(answer: &Answer<'_>, now_ms: i64, zone: &Zone) -> Answered {
     let when = When { zone, now_ms };
     let (text, alert) = match *answer {
         Answer::Voted(choice, ask, response) => voted(choice, ask, response, when),
+        Answer::All(choice, tally) => (shared::answered(choice == ListChoice::DenyAll, &tally), !tally.is_all()),
+        Answer::NothingLeft => (shared::NOTHING_LEFT.to_owned(), true),
+        Answer::OneByOne => (shared::ONE_BY_ONE_BELOW.to_owned(), false),
         Answer::Closed(choice, closed) => (too_late(choice, closed, when), true),
         Answer::Unknown => (texts::UNKNOWN.to_owned(), true),
         Answer::NotListed => (texts::NOT_LISTED.to_owned(), true),

@@ -65,6 +65,11 @@ impl Page {
         }
     }
 
+    /// Whether this line fits, and after it what comes after a list.
+    pub(crate) fn has_room_for(&self, text: &str) -> bool {
+        self.len + units(text) + AFTER_A_LIST <= MAX_LEN
+    }
+
     /// The message, with these buttons.
     pub(crate) fn finish(self, buttons: Vec<Vec<Button>>) -> Message {
         Message { html: self.html, buttons }

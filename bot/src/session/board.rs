@@ -128,10 +128,16 @@ impl Board {
             return;
         }
         posting.wanted = message;
+        posting.is_given = false;
         posting.edit = rank;
         if rank < Rank::Progress {
             posting.not_before = Duration::ZERO;
         }
+    }
+
+    /// Whether what the message should say was given out in a call: then somebody may see it.
+    pub(super) fn was_given(&self, name: PostingId) -> bool {
+        self.postings.get(&name).is_some_and(|posting| posting.is_given)
     }
 
     /// Whether the message is looked after.

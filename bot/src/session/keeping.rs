@@ -1,18 +1,29 @@
 //! What a restart has to know, and what it makes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nightlatch_approval_api::v1;
 
 use super::Session;
 use super::prompts::{Prompt, Reminder, Standing};
 use crate::kept::{Kept, KeptNode, KeptPrompt, MAX_PROMPTS};
-use crate::message::ChatId;
+use crate::message::{ChatId, MessageId};
 use crate::render::Releases;
 
 impl Session {
     /// Looks after the messages of an earlier run.
     pub(super) fn adopt(&mut self, kept: Vec<KeptPrompt>) {
+        let mut places: BTreeMap<(ChatId, MessageId), usize> = BTreeMap::new();
+        for kept in &kept {
+            *places.entry((kept.chat, kept.message)).or_default() += 1;
+        }
+        let (kept, of_lists): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|kept| places.get(&(kept.chat, kept.message)) == Some(&1));
+        self.adopt_lists(&of_lists);
+        self.adopt_prompts(kept);
+    }
+
+    fn adopt_prompts(&mut self, kept: Vec<KeptPrompt>) {
         let now = self.now.monotonic;
         for kept in kept {
             let KeptNode { uuid, name, cluster } = kept.node;
@@ -54,6 +65,7 @@ impl Session {
         for prompt in self.prompts.0.values_mut().filter(|prompt| prompt.chat == from) {
             prompt.chat = to;
         }
+        self.lists.migrate(from, to, board);
     }
 
     /// What the next run needs to know.

@@ -45,6 +45,8 @@ pub(super) struct Posting {
     pub(super) id: Option<MessageId>,
     /// Whether it was tried to send it: it may be there although its place is not known.
     pub(super) is_tried: bool,
+    /// Whether what it should say was given out in a call, whatever became of that.
+    pub(super) is_given: bool,
     /// What it says in that case, if every try said the same.
     pub(super) said: Option<Message>,
     /// What it says there, as far as known.
@@ -65,6 +67,7 @@ impl Posting {
             wanted,
             id: None,
             is_tried: false,
+            is_given: false,
             said: None,
             shown: None,
             since: now,
@@ -82,6 +85,7 @@ impl Posting {
     pub(super) fn says(&mut self, message: &Message) {
         self.said = (!self.is_tried || self.said.as_ref() == Some(message)).then(|| message.clone());
         self.is_tried = true;
+        self.is_given = true;
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -7,13 +7,14 @@ use nightlatch_approval_api::v1;
 use tonic::{Code, Status};
 
 use super::prompts::Standing;
+use super::shared::AllVote;
 use super::{Reply, Request, Session, Ticket};
 use crate::message::{ChatId, ChatKind, MessageId, PressId, UserId};
-use crate::press::{Choice, Nonce, Press};
+use crate::press::{Choice, ListPress, Nonce, Press};
 use crate::render::{self, Answer};
 
 /// How long whoever pressed waits for the server's word before they are told that it was sent.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long an answer of the server may take at most: longer than it is waited for where the request is made.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(15);
 /// Votes under way at once.
@@ -26,6 +27,8 @@ const BLOCK: u32 = 24 * 60 * 60;
 #[derive(Debug, Default)]
 pub(super) struct Presses {
     votes: BTreeMap<Ticket, Vote>,
+    /// Those for all of a list.
+    pub(super) all: BTreeMap<Ticket, AllVote>,
 }
 
 #[derive(Debug)]
@@ -44,19 +47,29 @@ struct Vote {
 }
 
 impl Presses {
-    /// Whether the server is being asked about another vote of this person on this ask.
-    pub(super) fn is_under_way(&self, next: &v1::VoteRequest, now: Duration) -> bool {
-        let is_it = |vote: &Vote| {
-            let is_given_up = now.saturating_sub(vote.since) >= GIVEN_UP_AFTER;
-            vote.ask == next.ask_id && Some(vote.from.0) == next.telegram_id && !is_given_up
+    /// Whether the server is being asked about another vote of this person on one of these asks.
+    pub(super) fn is_under_way(&self, asks: &[Vec<u8>], from: Option<i64>, now: Duration) -> bool {
+        let is_late = |since: Duration| now.saturating_sub(since) >= GIVEN_UP_AFTER;
+        let is_it =
+            |vote: &Vote| vote.is_sent && Some(vote.from.0) == from && !is_late(vote.since) && asks.contains(&vote.ask);
+        let has_it = |vote: &AllVote| {
+            vote.is_sent
+                && Some(vote.from.0) == from
+                && !is_late(vote.since)
+                && vote.asked.iter().any(|asked| asks.contains(&asked.ask))
         };
-        self.votes.values().any(|vote| vote.is_sent && is_it(vote))
+        self.votes.values().any(is_it) || self.all.values().any(has_it)
+    }
+
+    /// Whether no more votes are taken for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.votes.len() + self.all.len() >= MAX_VOTES
     }
 }
 
 /// Why a vote cannot be given.
 #[derive(Debug)]
-enum Obstacle {
+pub(super) enum Obstacle {
     Over(Standing),
     /// The ask got worse since the person saw it.
     Changed,
@@ -65,7 +78,7 @@ enum Obstacle {
 
 /// Why a press does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Void {
+pub(super) enum Void {
     /// It is not on a button of ours, or on one that was forgotten.
     Unknown,
     /// It is not on the message that carries this ask now.
@@ -95,11 +108,21 @@ impl Session {
         on: Option<(ChatId, ChatKind, MessageId)>,
         data: Option<&str>,
     ) {
+        if let Some(press) = data.and_then(ListPress::parse) {
+            return self.press_list(id, from, on, press);
+        }
         match self.counts(from, on, data) {
             Ok((nonce, choice)) => self.vote(id, from, nonce, choice),
+            Err(void) => self.is_void(id, from, on, void),
+        }
+    }
+
+    /// Whoever pressed is told that it does not count.
+    pub(super) fn is_void(&mut self, id: PressId, from: UserId, on: Option<(ChatId, ChatKind, MessageId)>, void: Void) {
+        match void {
             // Whoever presses without end takes no answer away from others, and does not fill the journal.
-            Err(Void::Stranger) if !self.is_stranger_answered() => {}
-            Err(void) => {
+            Void::Stranger if !self.is_stranger_answered() => {}
+            void => {
                 let chat = on.map(|(chat, ..)| chat.0);
                 tracing::warn!(user = from.0, chat, reason = void.name(), "press refused");
                 let answer = match void {
@@ -147,7 +170,7 @@ impl Session {
             return self.say_obstacle(id, choice, &obstacle);
         }
         // Too many at once is answered as what it is for whoever pressed: nothing was changed.
-        if self.presses.votes.len() >= MAX_VOTES {
+        if self.presses.is_full() {
             return self.say(id, &Answer::ServerAway);
         }
         let (verdict, for_seconds) = match choice {
@@ -171,7 +194,7 @@ impl Session {
     }
 
     /// What keeps a vote that was pressed with these buttons from being given now.
-    fn obstacle(&self, nonce: &Nonce, buttons: &Nonce) -> Option<Obstacle> {
+    pub(super) fn obstacle(&self, nonce: &Nonce, buttons: &Nonce) -> Option<Obstacle> {
         match self.prompts.get(nonce) {
             None => Some(Obstacle::Over(Standing::Forgotten)),
             Some(prompt) if prompt.standing != Standing::Open => Some(Obstacle::Over(prompt.standing.clone())),
@@ -191,7 +214,10 @@ impl Session {
     }
 
     /// Marks a request as given, unless it is a vote that waited and does not count any more: that is dropped, and said.
-    pub(super) fn still_counts(&mut self, ticket: Ticket) -> bool {
+    pub(super) fn still_counts(&mut self, ticket: Ticket, request: &mut Request) -> bool {
+        if let Request::VoteAll(all) = request {
+            return self.all_still_count(ticket, all);
+        }
         let Some(vote) = self.presses.votes.get_mut(&ticket) else { return true };
         vote.is_sent = true;
         let (nonce, buttons, choice) = (vote.nonce, vote.buttons, vote.choice);
@@ -203,6 +229,9 @@ impl Session {
     }
 
     pub(super) fn answered(&mut self, ticket: Ticket, reply: Result<Reply, Status>) {
+        if let Some(vote) = self.presses.all.remove(&ticket) {
+            return self.all_answered(vote, reply);
+        }
         let Some(vote) = self.presses.votes.remove(&ticket) else { return self.commanded(ticket, reply) };
         if let Err(status) = &reply {
             tracing::warn!(user = vote.from.0, code = ?status.code(), error = %status.message(), "vote refused");
@@ -210,7 +239,7 @@ impl Session {
         let asked = self.prompts.get(&vote.nonce).map(|prompt| prompt.ask.clone()).unwrap_or_default();
         let answer = match &reply {
             Ok(Reply::Vote(response)) => {
-                self.voted(&vote, response);
+                self.voted(&vote.nonce, vote.from, vote.choice, response);
                 Answer::Voted(vote.choice, &asked, response)
             }
             Ok(_) => Answer::Unknown,
@@ -222,7 +251,7 @@ impl Session {
     }
 
     /// The answer has the ask as it is now: the prompt shows that without waiting for the event.
-    fn voted(&mut self, vote: &Vote, response: &v1::VoteResponse) {
+    pub(super) fn voted(&mut self, nonce: &Nonce, from: UserId, choice: Choice, response: &v1::VoteResponse) {
         if let Some(ask) = &response.ask
             && let Some(open) = self.server.asks.get_mut(&ask.id).filter(|open| !is_older(ask, &open.ask))
         {
@@ -234,10 +263,10 @@ impl Session {
             self.ask_closed(closed);
         }
         let result = response.result();
-        if let Some(prompt) = self.prompts.get_mut(&vote.nonce) {
-            let is_yes = matches!(vote.choice, Choice::Approve | Choice::ApproveLonger);
+        if let Some(prompt) = self.prompts.get_mut(nonce) {
+            let is_yes = matches!(choice, Choice::Approve | Choice::ApproveLonger);
             if is_yes && matches!(result, v1::VoteResult::Counted | v1::VoteResult::Repeated) {
-                prompt.approved.insert(vote.from);
+                prompt.approved.insert(from);
             }
             if result == v1::VoteResult::Unknown {
                 let id = prompt.ask.id.clone();
@@ -249,7 +278,7 @@ impl Session {
         }
     }
 
-    fn say(&mut self, press: PressId, answer: &Answer<'_>) {
+    pub(super) fn say(&mut self, press: PressId, answer: &Answer<'_>) {
         let render::Answered { text, alert } = render::answer(answer, self.now.unix_ms, &self.settings.zone);
         self.answer(press, text, alert);
     }
@@ -271,10 +300,12 @@ impl Session {
                 self.say(press, &if is_sent { Answer::NoAnswer } else { Answer::ServerAway });
             }
         }
+        self.all_are_due();
     }
 
     pub(super) fn presses_wake_at(&self) -> Option<Duration> {
-        self.presses.votes.values().filter(|vote| vote.press.is_some()).map(|vote| vote.since + PATIENCE).min()
+        let votes = self.presses.votes.values().filter(|vote| vote.press.is_some()).map(|vote| vote.since + PATIENCE);
+        votes.chain(self.all_wake_at()).min()
     }
 }
 

@@ -57,6 +57,17 @@ pub(super) enum Reminder {
     Over,
 }
 
+/// How somebody is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// In the message of others if there is one that it may join; else in its own, which others may join.
+    MayJoin,
+    /// In its own.
+    Alone,
+    /// In its own, without a sound: whoever wants it so looks at the chat.
+    AloneUnheard,
+}
+
 /// All prompts, by what their buttons carried first.
 #[derive(Debug, Default)]
 pub(super) struct Prompts(pub(super) BTreeMap<Nonce, Prompt>);
@@ -92,8 +103,12 @@ fn is_same_question(one: &v1::Ask, other: &v1::Ask) -> bool {
 }
 
 impl Session {
-    /// Asks in `chat`, by a new message. An older one there for the same says so.
+    /// Asks in `chat`, by a new message or in one that others of its cluster have there. An older one for the same says so.
     pub(super) fn prompt(&mut self, ask: &v1::Ask, chat: ChatId) {
+        self.prompt_in(ask, chat, Manner::MayJoin);
+    }
+
+    pub(super) fn prompt_in(&mut self, ask: &v1::Ask, chat: ChatId, manner: Manner) {
         let now = self.now.monotonic;
         let older = self.prompts.find(|prompt| {
             let is_it = match prompt.standing {
@@ -113,12 +128,18 @@ impl Session {
             self.stands(nonce, Standing::AskedAgain);
         }
         let nonce = self.nonce();
-        let zone = &self.settings.zone;
         let releases = Releases::default();
-        let shown = render::Prompt { ask, stage: Stage::Open(nonce), releases: &releases };
-        let message = render::prompt(&shown, self.now.unix_ms, zone);
-        let posting = self.board.post(now, chat, message, How { rank: Rank::Ask, silent: false, reply_to: None });
-        let reminder = Reminder::Due(now + self.settings.remind_after);
+        let joined = if manner == Manner::MayJoin { self.join(ask, chat, nonce) } else { None };
+        let posting = joined.unwrap_or_else(|| {
+            let shown = render::Prompt { ask, stage: Stage::Open(nonce), releases: &releases };
+            let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
+            let how = How { rank: Rank::Ask, silent: manner == Manner::AloneUnheard, reply_to: None };
+            self.board.post(now, chat, message, how)
+        });
+        let reminder = match joined {
+            Some(_) => Reminder::Over,
+            None => Reminder::Due(now + self.settings.remind_after),
+        };
         let prompt = Prompt {
             buttons: nonce,
             chat,
@@ -132,6 +153,12 @@ impl Session {
             approved,
         };
         self.prompts.0.insert(nonce, prompt);
+        if joined.is_some() {
+            self.is_unkept = true;
+            self.show_list(posting, Rank::Outcome);
+        } else if manner == Manner::MayJoin && render::may_share(ask) {
+            self.lists.may_be_joined(chat, ask, nonce, posting);
+        }
     }
 
     /// Every prompt of this ask shows what the ask is now.
@@ -148,6 +175,12 @@ impl Session {
             }
             prompt.ask = ask.clone();
             prompt.is_whole = true;
+            let (chat, posting) = (prompt.chat, prompt.posting);
+            // What needs a closer look is not answered among others.
+            if self.lists.has(posting) && !render::may_share(ask) {
+                self.prompt_in(ask, chat, Manner::Alone);
+                continue;
+            }
             self.show(nonce, if is_decisive { Rank::Outcome } else { Rank::Progress });
         }
     }
@@ -198,6 +231,9 @@ impl Session {
             }
         }
         self.is_unkept = true;
+        if self.lists.has(posting) {
+            return self.member_stands(nonce, posting);
+        }
         // A question that nobody was asked yet needs no answer.
         if self.board.may_be_seen(posting) {
             self.show(nonce, Rank::Outcome);
@@ -211,6 +247,9 @@ impl Session {
     pub(super) fn show(&mut self, nonce: Nonce, rank: Rank) {
         let is_away = self.is_unreachable();
         let Some(prompt) = self.prompts.0.get(&nonce) else { return };
+        if self.lists.has(prompt.posting) {
+            return self.show_list(prompt.posting, rank);
+        }
         let stage = match &prompt.standing {
             // What was kept says too little to show it as open.
             Standing::Open if !prompt.is_whole => return,
@@ -237,7 +276,11 @@ impl Session {
             Standing::Open | Standing::AskedAgain => Stage::AskedAgain,
         };
         let shown = render::Prompt { ask: &prompt.ask, stage, releases: &prompt.releases };
-        let message = render::prompt(&shown, self.now.unix_ms, &self.settings.zone);
+        let message = if self.lists.has(prompt.posting) {
+            render::list_over()
+        } else {
+            render::prompt(&shown, self.now.unix_ms, &self.settings.zone)
+        };
         let posting = self.board.adopt(self.now.monotonic, chat, id);
         self.board.change(posting, message, Rank::Outcome);
         self.board.leave(posting);
@@ -261,13 +304,15 @@ impl Session {
         let long_over = |prompt: &Prompt| {
             let is_said = self.board.is_settled(prompt.posting) || self.board.is_closed(prompt.chat);
             let linger = if is_said { LINGER } else { LAST_WORD };
-            prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= linger
+            let is_over = prompt.standing != Standing::Open && now.saturating_sub(prompt.since) >= linger;
+            is_over && !self.lists.has(prompt.posting)
         };
         for nonce in self.prompts.find(long_over) {
             if let Some(prompt) = self.prompts.0.remove(&nonce) {
                 self.board.forget(prompt.posting);
             }
         }
+        self.lists_are_over(LINGER, LAST_WORD);
         if self.server.here_since.is_none() {
             if self.is_unreachable() && !self.server.is_shown_away {
                 self.server.is_shown_away = true;
@@ -278,6 +323,7 @@ impl Session {
         self.whose_turn_it_is();
         self.ask_again_later();
         self.remind();
+        self.remind_of_lists();
     }
 
     /// The chats of a turn are asked when it has come, or when nobody of the turns before can be written to.
@@ -300,64 +346,11 @@ impl Session {
                 due.extend(chats.into_iter().map(|chat| (ask.clone(), chat)));
             }
         }
+        let open = self.prompts.0.values().filter(|prompt| prompt.standing == Standing::Open);
+        let asked: BTreeSet<(ChatId, &[u8])> = open.map(|prompt| (prompt.chat, prompt.ask.id.as_slice())).collect();
+        due.retain(|(ask, chat)| !asked.contains(&(*chat, ask.id.as_slice())));
         for (ask, chat) in due {
-            let is_asked =
-                |prompt: &Prompt| prompt.chat == chat && prompt.ask.id == ask.id && prompt.standing == Standing::Open;
-            if self.prompts.find(is_asked).is_empty() {
-                self.prompt(&ask, chat);
-            }
-        }
-    }
-
-    /// Prompts whose message is gone, or was given up, are asked anew when a reminder would be due. Whoever removed it does
-    /// not get it at once, but nobody is left unasked.
-    fn ask_again_later(&mut self) {
-        let at = self.now.monotonic + self.settings.remind_after;
-        let board = &self.board;
-        let is_lost = |prompt: &Prompt| {
-            prompt.standing == Standing::Open
-                && !matches!(prompt.reminder, Reminder::Due(_))
-                && !board.knows(prompt.posting)
-        };
-        for nonce in self.prompts.find(is_lost) {
-            if let Some(prompt) = self.prompts.0.get_mut(&nonce)
-                && let Reminder::Sent(reminder) = std::mem::replace(&mut prompt.reminder, Reminder::Due(at))
-            {
-                self.board.leave(reminder);
-            }
-        }
-    }
-
-    /// One reminder for each prompt, unless the one person of the chat has done what they can.
-    fn remind(&mut self) {
-        let now = self.now.monotonic;
-        let is_due = |prompt: &Prompt| {
-            prompt.standing == Standing::Open && matches!(prompt.reminder, Reminder::Due(at) if at <= now)
-        };
-        for nonce in self.prompts.find(is_due) {
-            let Some(prompt) = self.prompts.0.get(&nonce) else { continue };
-            let people = self.chat(prompt.chat).map(|chat| chat.people.clone()).unwrap_or_default();
-            let (chat, posting) = (prompt.chat, prompt.posting);
-            let did_all = people.is_subset(&prompt.approved);
-            if !did_all && !self.board.knows(posting) {
-                let ask = prompt.ask.clone();
-                self.prompt(&ask, chat);
-                continue;
-            }
-            // A prompt that nobody saw is no reason to remind anybody.
-            if !did_all && self.board.place(posting).is_none() {
-                if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
-                    prompt.reminder = Reminder::Due(now + self.settings.remind_after);
-                }
-                continue;
-            }
-            let message = render::reminder(&prompt.ask, true);
-            let how = How { rank: Rank::Reply, silent: false, reply_to: Some(posting) };
-            let reminder =
-                if did_all { Reminder::Over } else { Reminder::Sent(self.board.post(now, chat, message, how)) };
-            if let Some(prompt) = self.prompts.0.get_mut(&nonce) {
-                prompt.reminder = reminder;
-            }
+            self.prompt(&ask, chat);
         }
     }
 
@@ -378,6 +371,6 @@ impl Session {
                 move |turn| open.since + (escalate_after * (u32::from(turn) - 1)).saturating_sub(open.before);
             (2..=last.max(1)).map(comes_after).filter(|at| *at > self.now.monotonic)
         });
-        reminders.chain(turns).min()
+        reminders.chain(turns).chain(self.lists_wake_at()).min()
     }
 }

@@ -6,9 +6,11 @@ mod board;
 mod commands;
 mod life;
 mod moved;
+mod shared;
 mod soak;
 mod telling;
 mod trust;
+mod versions;
 mod worse;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -66,6 +68,11 @@ fn ask(number: u8) -> v1::Ask {
         votes_missing: 1,
         ..v1::Ask::default()
     }
+}
+
+/// One of a cluster of its own.
+fn apart(number: u8) -> v1::Ask {
+    v1::Ask { node: Some(v1::Node { cluster: format!("of cp-{number}"), ..node(number) }), ..ask(number) }
 }
 
 fn closed(number: u8, outcome: v1::Outcome, by: &str) -> v1::Closed {
@@ -187,6 +194,11 @@ impl World {
 
     fn event(&mut self, event: Event) {
         self.take(Input::Server(Box::new(Update::Event(event))));
+    }
+
+    /// Opens one that shares its message with no other.
+    fn open_apart(&mut self, number: u8) {
+        self.event(Event::Opened(apart(number)));
     }
 
     fn open(&mut self, number: u8) {

@@ -13,8 +13,8 @@ fn group_and_alice() -> World {
 #[test]
 fn pending_offers_each_open_ask_again_and_the_old_buttons_do_not_count() {
     let mut world = group_and_alice();
-    world.open(1);
-    world.open(2);
+    world.open_apart(1);
+    world.open_apart(2);
     let old = world.button(with(ALICE), 1, Choice::Approve);
     world.say(ALICE, with(ALICE), "/pending");
     world.wait(seconds(10));

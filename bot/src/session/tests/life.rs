@@ -137,11 +137,12 @@ fn who_pressed_is_not_left_waiting_for_the_server() {
 fn a_restart_of_the_bot_edits_the_prompts_of_before() {
     let mut world = World::connected(one());
     for number in 1..=3 {
-        world.open(number);
+        world.open_apart(number);
     }
     let old = world.button(with(ALICE), 1, Choice::Approve);
     let mut world = world.restart(one());
     let mut snapshot = World::snapshot(&[1]);
+    snapshot.asks = vec![apart(1)];
     snapshot.closed = vec![closed(2, v1::Outcome::Approved, "bob")];
     world.take(Input::Server(Box::new(Update::Connected(snapshot))));
     world.wait(seconds(10));

@@ -11,7 +11,7 @@ fn what_is_over_stays_behind_when_a_group_moves() {
     let new = ChatId(-1005);
     let mut world = World::connected(group());
     for number in 1..=3 {
-        world.open(number);
+        world.open_apart(number);
     }
     world.event(Event::Closed(closed(1, v1::Outcome::Approved, "alice")));
     world.event(Event::Notice(v1::Notice { count: 1, node: Some(node(1)), ..v1::Notice::default() }));

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// Numbers that look random, and are the same in each run.
-struct Dice(u64, u8);
+pub(super) struct Dice(pub(super) u64, pub(super) u8);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % end
     }
@@ -98,9 +98,11 @@ fn press(dice: &mut Dice, world: &mut World) {
 /// The asks for which a button in this chat makes a vote.
 fn answerable(world: &mut World, person: UserId, chat: ChatId) -> BTreeSet<Vec<u8>> {
     let ids: Vec<i32> = world.chats.get(&chat).into_iter().flat_map(BTreeMap::keys).copied().collect();
+    let yes = |data: &str| Press::parse(data).is_some_and(|press| press.choice == Choice::Approve);
     for id in ids {
-        if world.has_buttons(chat, id) {
-            world.press(person, chat, id, Choice::Approve);
+        let buttons = world.shown(chat, id).message.buttons.clone();
+        for button in buttons.iter().flatten().filter(|button| yes(&button.data)) {
+            world.press_data(person, chat, id, &button.data);
         }
     }
     let mut asks = BTreeSet::new();

@@ -185,10 +185,10 @@ fn each_cluster_has_its_own_people() {
 fn twenty_asks_at_once_are_twenty_messages_that_come_before_any_edit() {
     let mut world = alone();
     for number in 1..=20 {
-        world.open(number);
+        world.open_apart(number);
     }
     for number in 1..=20 {
-        world.event(Event::Changed(v1::Ask { attempts: 2, ..ask(number) }));
+        world.event(Event::Changed(v1::Ask { attempts: 2, ..apart(number) }));
     }
     let at_once = world.count(with(ALICE));
     assert!((5..20).contains(&at_once), "{at_once} at once: Telegram wants a pace");
@@ -205,7 +205,7 @@ fn what_is_answered_before_it_could_be_asked_is_never_asked() {
     let mut world = alone();
     world.holding = Some(vec![]);
     for number in 1..=3 {
-        world.open(number);
+        world.open_apart(number);
     }
     world.event(Event::Closed(closed(3, v1::Outcome::Approved, "bob")));
     let held = world.holding.take().expect("held");

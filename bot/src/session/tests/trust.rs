@@ -97,7 +97,7 @@ fn somebody_listed_elsewhere_is_a_stranger_here() {
 #[test]
 fn a_replayed_button_of_another_message_does_not_count() {
     let mut world = alone();
-    world.open(2);
+    world.open_apart(2);
     let (one, two) = (world.button(with(ALICE), 1, Choice::Approve), world.button(with(ALICE), 2, Choice::Approve));
     assert_ne!(one, two);
     world.press_data(ALICE, with(ALICE), 2, &one);
@@ -252,7 +252,7 @@ fn a_vote_that_waits_behind_one_that_hangs_is_dropped_and_said() {
 #[test]
 fn presses_out_of_order_each_stand_for_themselves() {
     let mut world = alone();
-    world.open(2);
+    world.open_apart(2);
     world.press(ALICE, with(ALICE), 2, Choice::Deny);
     world.press(ALICE, with(ALICE), 1, Choice::Approve);
     let (second, deny) = world.vote().expect("a vote");
