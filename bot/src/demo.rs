@@ -1,6 +1,7 @@
 //! What the bot writes, for pretend asks in every stage: to look at it without a server, a token or a network. Times and
 //! names are fixed, so that the same version always shows the same.
 
+mod beyond;
 mod page;
 mod pretend;
 mod shared;
@@ -23,6 +24,7 @@ pub fn demo() -> Vec<(&'static str, Message)> {
     shown.extend(over());
     shown.extend(told());
     shown.extend(commands());
+    shown.extend(beyond::all());
     shown
 }
 
@@ -136,8 +138,14 @@ fn commands() -> Vec<(&'static str, Message)> {
         .map(node)
         .chain((1..=397).map(|number| node(&format!("worker-{number}"))))
         .collect();
-    let nodes = all.iter().map(|node| KnownNode { node, last_approved_at_ms: at(-86_400), last_approved_by: "alice" });
+    let nodes = all.iter().map(|node| KnownNode {
+        node,
+        last_approved_at_ms: at(-86_400),
+        last_approved_by: "alice",
+        conflict: "",
+    });
     let status = Status {
+        lock: None,
         bot_version: "0.1.0",
         server: Whereabouts::Here("0.1.0"),
         since_ms: at(-200_000),

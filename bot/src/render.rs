@@ -3,6 +3,7 @@
 //! messages may compare them.
 
 mod answer;
+mod beyond;
 mod facts;
 mod foreign;
 mod list;
@@ -21,6 +22,7 @@ mod tests;
 use nightlatch_approval_api::v1;
 
 pub use answer::{Answer, Answered, Tally, answer};
+pub use beyond::{granted, lock_how, locked, node_changed, proposed, revoked, unlock_how, unlocked};
 pub use list::{
     HeardGrant, KnownNode, Reply, Status, Whereabouts, help, history, node_wanted, nodes, pending, reply, start,
     status, stranger, unknown_command,
@@ -37,9 +39,9 @@ pub(crate) use foreign::Foreign;
 
 use crate::message::{Button, Message};
 use crate::press::{Choice, Nonce, Press};
-use crate::texts::{buttons, closed as closed_texts, prompt as texts};
+use crate::texts::{buttons, closed as closed_texts, enrolment as enrolment_texts, prompt as texts};
 use crate::zone::{Zone, between, span};
-use facts::{address, alarms, by, is_seal, missing, node_of};
+use facts::{address, alarms, by, is_enrolment, is_seal, missing, node_of};
 use page::Page;
 
 /// One prompt, as much as its message shows of it.
@@ -104,6 +106,9 @@ impl When<'_> {
 }
 
 fn open(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
+    if is_enrolment(ask) {
+        return enrolment(ask, nonce, when);
+    }
     let alarms = alarms(ask);
     let seal = is_seal(ask.operation);
     let (node, from, code) = (node_of(ask.node.as_ref()), address(&ask.address), Foreign::name(&ask.code));
@@ -135,6 +140,36 @@ fn open(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
     page.gap();
     page.line(texts::COMPARE);
     page.finish(keyboard(nonce, !alarms.is_empty()))
+}
+
+/// A machine that is not listed: in other words and with other buttons, so that nobody takes it for one of theirs.
+fn enrolment(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
+    let (from, code) = (address(&ask.address), Foreign::name(&ask.code));
+    let mut page = Page::new(&enrolment_texts::headline(&from, &code));
+    if nonce.is_none() {
+        page.strong(texts::AWAY);
+    }
+    let node = ask.node.clone().unwrap_or_default();
+    page.line(&enrolment_texts::name(&node_of(ask.node.as_ref()), &Foreign::full(&node.uuid)));
+    page.facts(&votes(ask));
+    page.facts(&whose(ask));
+    page.line(if is_seal(ask.operation) { enrolment_texts::SEALS } else { enrolment_texts::UNLOCKS });
+    if !ask.tls {
+        page.line(texts::NOT_ENCRYPTED);
+    }
+    page.facts(&[
+        texts::first_asked(&when.at(ask.opened_at_ms)),
+        texts::attempts(ask.attempts, &when.at(ask.last_attempt_at_ms)),
+    ]);
+    page.line(enrolment_texts::MEANS);
+    let Some(nonce) = nonce else { return page.finish(vec![]) };
+    page.gap();
+    page.line(texts::COMPARE);
+    let button = |label: &str, choice| Button { label: label.to_owned(), data: Press { choice, nonce }.to_string() };
+    page.finish(vec![
+        vec![button(enrolment_texts::ADD, Choice::Approve), button(enrolment_texts::NOT_NOW, Choice::Deny)],
+        vec![button(buttons::BLOCK, Choice::Block)],
+    ])
 }
 
 /// Who approved so far, and what is missing if that is more than one yes from anywhere.
@@ -200,6 +235,7 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
     let lasts = span(u64::from(closed.for_seconds) * 1_000);
     let outcome = closed.outcome();
     let mut page = Page::new(&match outcome {
+        v1::Outcome::Approved if is_enrolment(ask) => enrolment_texts::added(&node, &who, &at, &code),
         v1::Outcome::Approved => closed_texts::approved(&node, &who, &at, &code),
         v1::Outcome::Denied => closed_texts::denied(&node, &who, &at, &code),
         v1::Outcome::Blocked => closed_texts::blocked(&node, &who, &at, &code),
@@ -208,6 +244,12 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
         v1::Outcome::Unspecified => closed_texts::unknown(&node, &at, &code),
     });
     match outcome {
+        v1::Outcome::Approved if is_enrolment(ask) => {
+            page.line(&enrolment_texts::added_means(&address(&ask.address)));
+            releases::lines(releases, is_seal(ask.operation), when, &mut page);
+            page.maybe(is_seal(ask.operation).then(|| closed_texts::may_seal(&until, &lasts)));
+            page.line(&enrolment_texts::forget(&node));
+        }
         v1::Outcome::Approved => {
             releases::lines(releases, true, when, &mut page);
             let may = if is_seal(ask.operation) { closed_texts::may_seal } else { closed_texts::may_unlock };
@@ -221,7 +263,9 @@ fn closed_prompt(ask: &v1::Ask, closed: &v1::Closed, releases: &Releases, when: 
         v1::Outcome::Denied | v1::Outcome::Blocked => {
             let listed = ask.origin() == v1::Origin::Listed;
             page.line(&closed_texts::refused_until(listed, &until, &lasts));
-            page.line(&closed_texts::take_back(&node));
+            // By its name nobody knows a machine that is not listed.
+            let uuid = ask.node.as_ref().map_or("", |node| &node.uuid);
+            page.line(&closed_texts::take_back(&if is_enrolment(ask) { Foreign::full(uuid) } else { node.clone() }));
         }
         v1::Outcome::Expired => page.line(closed_texts::NOBODY_DECIDED),
         v1::Outcome::Locked => page.line(closed_texts::LOCKED_MEANS),
@@ -253,7 +297,9 @@ fn background(ask: &v1::Ask, closed: &v1::Closed, decided: bool, page: &mut Page
         answered.push(closed_texts::votes(&facts::people(&ask.voted)));
     }
     page.gap();
-    page.line(&closed_texts::wanted(is_seal(ask.operation), &from));
+    if !is_enrolment(ask) {
+        page.line(&closed_texts::wanted(is_seal(ask.operation), &from));
+    }
     page.facts(&answered);
     page.facts(&whose(ask));
 }

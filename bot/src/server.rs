@@ -40,6 +40,9 @@ pub(crate) async fn ask(mut client: Client, request: Request) -> Result<Reply, S
             Request::VoteAll(vote) => client.vote_all(vote).await.map(|reply| Reply::VoteAll(reply.into_inner())),
             Request::Block(block) => client.block(block).await.map(|reply| Reply::Block(reply.into_inner())),
             Request::Unblock(unblock) => client.unblock(unblock).await.map(|reply| Reply::Unblock(reply.into_inner())),
+            Request::Grant(grant) => client.grant(grant).await.map(|reply| Reply::Grant(reply.into_inner())),
+            Request::Revoke(revoke) => client.revoke(revoke).await.map(|reply| Reply::Revoke(reply.into_inner())),
+            Request::Lock(lock) => client.lock(lock).await.map(|reply| Reply::Lock(reply.into_inner())),
             Request::Look => {
                 let mut events = client.subscribe(v1::SubscribeRequest {}).await?.into_inner();
                 match events.message().await? {

@@ -5,6 +5,7 @@
 //! - [`Session::next`] is asked what is to be done, until there is nothing,
 //! - [`Session::wake_at`] says when to ask again although nothing happened.
 
+mod beyond;
 mod board;
 mod commands;
 mod events;
@@ -125,6 +126,12 @@ pub enum Request {
     Block(v1::BlockRequest),
     /// To end that.
     Unblock(v1::UnblockRequest),
+    /// To approve ahead.
+    Grant(v1::GrantRequest),
+    /// To end approvals.
+    Revoke(v1::RevokeRequest),
+    /// To refuse everything.
+    Lock(v1::LockRequest),
     /// How things stand: the first event of a Subscribe of its own.
     Look,
 }
@@ -140,6 +147,12 @@ pub enum Reply {
     Block(v1::BlockResponse),
     /// To its end.
     Unblock(v1::UnblockResponse),
+    /// To what was approved ahead.
+    Grant(v1::GrantResponse),
+    /// To what was ended.
+    Revoke(v1::RevokeResponse),
+    /// To a lock.
+    Lock(v1::LockResponse),
     /// How things stand.
     Look(Box<v1::Snapshot>),
 }
@@ -193,6 +206,8 @@ struct Server {
     asks: BTreeMap<Vec<u8>, Open>,
     refusals: Vec<v1::Refusal>,
     grants: Vec<v1::Grant>,
+    /// Set while everything is refused.
+    lock: Option<v1::Lock>,
     /// Newest last.
     closed: VecDeque<v1::Closed>,
     nodes: Vec<v1::NodeStatus>,
@@ -325,20 +340,6 @@ impl Session {
         let ticket = self.ticket();
         self.requests.push_back((ticket, request));
         ticket
-    }
-
-    /// The request that is due. Who pressed one button after the other meant the second: it waits for the first.
-    fn next_request(&mut self) -> Option<(Ticket, Request)> {
-        let has_to_wait = |request: &Request| match request {
-            Request::Vote(vote) => {
-                self.presses.is_under_way(std::slice::from_ref(&vote.ask_id), vote.telegram_id, self.now.monotonic)
-            }
-            Request::VoteAll(vote) => self.presses.is_under_way(&vote.ask_ids, vote.telegram_id, self.now.monotonic),
-            Request::Block(_) | Request::Unblock(_) | Request::Look => false,
-        };
-        let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
-        let (ticket, mut request) = self.requests.remove(at)?;
-        if self.still_counts(ticket, &mut request) { Some((ticket, request)) } else { self.next_request() }
     }
 
     /// The chat of the configuration that has this id now.

@@ -5,13 +5,17 @@
 use crate::render::Foreign;
 
 /// The commands and what they are for, as Telegram's menu shows them. Without the slash.
-pub const COMMANDS: [(&str, &str); 7] = [
+pub const COMMANDS: [(&str, &str); 11] = [
     ("pending", "What waits for an answer; it is asked again"),
     ("status", "Whether everything is well, and what is in force"),
     ("nodes", "All nodes, and when each was approved last"),
     ("history", "The questions that were closed last"),
+    ("grant", "Approve ahead of a reboot: /grant NAME 30m 8, or /grant cluster NAME"),
+    ("revoke", "End approvals: /revoke NAME, /revoke cluster NAME, /revoke all"),
     ("block", "Refuse a node from everywhere: /block NAME, or /block NAME 7d"),
     ("unblock", "End the denials and blocks of a node: /unblock NAME"),
+    ("lock", "Refuse everything, and wipe the keys from memory"),
+    ("unlock", "How to end that: on the server's host alone"),
     ("help", "How this works"),
 ];
 
@@ -163,6 +167,200 @@ pub(crate) mod prompt {
     }
 }
 
+/// A machine that is not listed.
+pub(crate) mod enrolment {
+    use super::Foreign;
+
+    pub(crate) const ADD: &str = "➕ Add it";
+    pub(crate) const NOT_NOW: &str = "❌ Not now";
+    pub(crate) const WANTED: &str = "wanted to be added";
+
+    pub(crate) fn headline(address: &Foreign, code: &Foreign) -> String {
+        format!("🆕 A machine that is NOT LISTED wants to be added · {address} · code {code}")
+    }
+
+    pub(crate) fn waits(code: &Foreign, node: &Foreign, address: &Foreign, at: &str) -> String {
+        format!("🆕 {code} · {node}, not listed, wants to be added · {address} · {at}")
+    }
+
+    pub(crate) fn name(node: &Foreign, uuid: &Foreign) -> String {
+        format!("It would be called {node}. UUID {uuid}")
+    }
+
+    pub(crate) const MEANS: &str =
+        "Add it only if you have just set up this machine. From then on it may ask from this address, like the others.";
+    pub(crate) const SEALS: &str = "It also asks for a key for a new disk: who adds it approves that too.";
+    pub(crate) const UNLOCKS: &str =
+        "It also asks to unlock a disk: that is asked about by itself, after it was added.";
+
+    pub(crate) fn added(node: &Foreign, by: &Foreign, at: &str, code: &Foreign) -> String {
+        format!("➕ {node} added by {by} · {at} · code {code}")
+    }
+
+    pub(crate) fn added_means(address: &Foreign) -> String {
+        format!("It may ask from {address} from now on.")
+    }
+
+    pub(crate) fn forget(node: &Foreign) -> String {
+        format!(
+            "Another name, or a mistake? On the server's host: nightlatch nodes name {node} NEW, or nightlatch nodes forget {node}"
+        )
+    }
+
+    pub(crate) fn added_now(node: &Foreign) -> String {
+        format!("➕ Added: {node} is listed now.")
+    }
+}
+
+/// What is about no single question.
+pub(crate) mod beyond {
+    use super::Foreign;
+
+    fn times(uses: u32) -> String {
+        if uses == 1 { "1 key".to_owned() } else { format!("{uses} keys") }
+    }
+
+    pub(crate) fn granted(node: &Foreign, by: &str) -> String {
+        format!("⏩ {node} is approved ahead, by {by}")
+    }
+
+    pub(crate) fn given(from: &Foreign, until: &str, uses: u32) -> String {
+        format!("Nobody is asked until {until}: up to {}, from {from}.", times(uses))
+    }
+
+    pub(crate) fn take_back(node: &Foreign) -> String {
+        format!("To end that: /revoke {node}")
+    }
+
+    pub(crate) fn proposed(node: &Foreign, by: &str) -> String {
+        format!("⏩ {by} wants to approve {node} ahead")
+    }
+
+    pub(crate) fn wanted(lasts: &str, uses: u32) -> String {
+        format!("For {lasts} and up to {}.", times(uses))
+    }
+
+    pub(crate) fn say_the_same(node: &Foreign) -> String {
+        format!("If you agree, within 10 minutes: /grant {node}")
+    }
+
+    pub(crate) fn revoked(node: &Foreign, by: &Foreign) -> String {
+        format!("⏹ {node}: approval ended by {by}")
+    }
+
+    pub(crate) const REVOKED_MEANS: &str =
+        "Keys that it got before, it has. If it still needs some, a new question comes.";
+
+    /// Who locked, when it was no person.
+    pub(crate) const ITSELF: &str = "nightlatch itself";
+
+    pub(crate) fn locked(by: &str, at: &str) -> String {
+        format!("🛑 EVERYTHING IS LOCKED by {by} · since {at}")
+    }
+
+    pub(crate) const LOCKED_MEANS: &str = "No node gets a key, and nothing can be approved, until somebody runs this on \
+                                           the server's host: nightlatch unlock";
+    pub(crate) const OLDER_STATE_MEANS: &str = "It was started with an older copy of its state, and does not know what \
+                                                was blocked, locked or used up since. No node gets a key until somebody \
+                                                looks on the server's host, and runs there: nightlatch unlock";
+
+    pub(crate) fn unlocked(by: &Foreign) -> String {
+        format!("🟢 Unlocked by {by}")
+    }
+
+    pub(crate) const UNLOCKED_MEANS: &str =
+        "Nodes that still wait are asked about anew. What was approved before the lock has ended.";
+
+    pub(crate) fn listed(node: &Foreign, by: &Foreign) -> String {
+        format!("🖥 {node} is listed now, by {by}")
+    }
+
+    pub(crate) fn changed(node: &Foreign, by: &Foreign) -> String {
+        format!("🖥 The entry of {node} was changed by {by}")
+    }
+
+    pub(crate) fn forgotten(node: &Foreign, by: &Foreign) -> String {
+        format!("🖥 {node} is not listed any more: {by} took it out")
+    }
+
+    pub(crate) fn addresses(addresses: &str) -> String {
+        if addresses.is_empty() {
+            "It may call from any allowed address, and each is asked about by itself.".to_owned()
+        } else {
+            format!("It calls from {addresses}.")
+        }
+    }
+
+    pub(crate) fn grants(given: usize, all: usize) -> String {
+        match (given, all) {
+            (0, _) => "⏸ Nothing is approved ahead yet".to_owned(),
+            (1, 1) => "⏩ Approved ahead".to_owned(),
+            (given, all) if given == all => format!("⏩ Approved ahead: {all} nodes"),
+            (given, all) => format!("⏩ Approved ahead: {given} of {all} nodes"),
+        }
+    }
+
+    pub(crate) fn result(node: &Foreign, given: &str) -> String {
+        format!("⏩ {node}. {given}")
+    }
+
+    pub(crate) fn counted(node: &Foreign, missing: &str) -> String {
+        format!("👍 {node}: your approval counts, {missing}, with the same command, within 10 minutes")
+    }
+
+    pub(crate) fn repeated(node: &Foreign, missing: &str) -> String {
+        format!("👍 {node}: you have approved this already, {missing}, with the same command")
+    }
+
+    pub(crate) fn not_granted(node: &Foreign, why: &str) -> String {
+        format!("❌ {node}: {why}")
+    }
+
+    pub(crate) const DENY_RULE: &str = "its rule is \"deny\", so that nothing would be released";
+    pub(crate) const NO_ADDRESS: &str = "it lists no addresses and was never approved. On the server's host: nightlatch \
+                                         grant NODE --address ADDRESS";
+    pub(crate) const OTHER_ADDRESS: &str = "it may not call from that address";
+    pub(crate) const UNKNOWN_OUTCOME: &str = "this bot is too old to know what became of it; see /status";
+
+    pub(crate) fn refused(from: &str, until: &str, by: &Foreign) -> String {
+        format!("denied or blocked {from} until {until}, by {by}; /unblock ends that")
+    }
+
+    pub(crate) fn ended(count: usize) -> String {
+        match count {
+            0 => "Nothing was approved, so nothing was ended".to_owned(),
+            1 => "⏹ 1 approval ended".to_owned(),
+            count => format!("⏹ {count} approvals ended"),
+        }
+    }
+
+    pub(crate) fn ended_line(node: &Foreign, code: &Foreign, by: &str) -> String {
+        format!("{node} · code {code}, approved by {by}")
+    }
+
+    /// A line about an approval that was given ahead.
+    pub(crate) fn ahead(line: &str) -> String {
+        format!("⏩ ahead: {line}")
+    }
+
+    pub(crate) fn conflict(why: &Foreign) -> String {
+        format!("⚠️ {why}")
+    }
+
+    pub(crate) const LOCK_ASKS: &str = "🛑 Lock everything?";
+    pub(crate) const LOCK_HOW: &str = "No node gets a key then, and the keys are wiped from memory. Only somebody on the \
+                                       server's host can end it. If you mean it, write: /lock now";
+    pub(crate) const UNLOCK_ASKS: &str = "🔑 Unlocking is done on the server's host alone";
+    pub(crate) const UNLOCK_HOW: &str = "Whoever has your phone must not be able to. Run there: nightlatch unlock";
+
+    pub(crate) fn ahead_left(left: u32) -> String {
+        match left {
+            0 => "Under an approval that was given ahead; it is used up now.".to_owned(),
+            left => format!("Under an approval that was given ahead; {left} more under it."),
+        }
+    }
+}
+
 /// What became of a question.
 pub(crate) mod closed {
     use super::Foreign;
@@ -308,7 +506,8 @@ pub(crate) mod told {
         format!("🚷 {calls} from machines that are not listed, not asked about: too many wait already · {address}")
     }
 
-    pub(crate) const TOO_MANY_ENROLMENTS_MEANS: &str = "Look at those that wait, on the server's host: nightlatch approvals. When they are answered, others are asked about.";
+    pub(crate) const TOO_MANY_ENROLMENTS_MEANS: &str =
+        "Answer those that wait (/pending), then others are asked about.";
 
     pub(crate) fn locked(calls: &str, address: &Foreign) -> String {
         format!("🛑 {calls} refused: everything is locked · {address}")

@@ -2,7 +2,7 @@
 
 use nightlatch_approval_api::v1;
 
-use super::facts::{by, is_seal, missing, node_of};
+use super::facts::{by, is_enrolment, is_seal, missing, node_of};
 use super::page::shorten;
 use super::{Foreign, When};
 use crate::press::{Choice, ListChoice};
@@ -125,6 +125,7 @@ fn decided(closed: &v1::Closed, ask: &v1::Ask, when: When<'_>) -> String {
     let node = node_of(ask.node.as_ref());
     let until = when.end(closed.at_ms, closed.for_seconds);
     match closed.outcome() {
+        v1::Outcome::Approved if is_enrolment(ask) => crate::texts::enrolment::added_now(&node),
         v1::Outcome::Approved => texts::approved(is_seal(ask.operation), &node, &until),
         v1::Outcome::Denied => texts::denied(&node, &until),
         v1::Outcome::Blocked => texts::blocked(&node, &until),

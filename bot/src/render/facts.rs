@@ -65,6 +65,10 @@ pub fn asks_more(before: &v1::Ask, is_whole: bool, now: &v1::Ask) -> bool {
 }
 
 /// Whether it is a seal; an operation that this version does not know is the wider one.
+pub(super) fn is_enrolment(ask: &v1::Ask) -> bool {
+    ask.purpose() == v1::Purpose::Enrolment
+}
+
 pub(super) fn is_seal(operation: i32) -> bool {
     v1::Operation::try_from(operation) == Ok(v1::Operation::Seal)
 }

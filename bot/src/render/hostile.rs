@@ -175,6 +175,7 @@ proptest! {
             })
             .collect();
         let status = Status {
+            lock: None,
             bot_version: "0",
             server: Whereabouts::Here(asks.first().map_or("", |ask| &ask.address)),
             since_ms: NOW,

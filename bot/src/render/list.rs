@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use nightlatch_approval_api::v1;
 
-use super::facts::{address, alarms, by, is_block, is_seal, node_of, or, people, refused_from};
+use super::facts::{address, alarms, by, is_block, is_enrolment, is_seal, node_of, or, people, refused_from};
 use super::page::Page;
-use super::{Foreign, When, answer, told};
+use super::{Foreign, When, answer, beyond, told};
 use crate::message::{Message, UserId};
 use crate::texts::{self, list as texts_list, prompt};
 use crate::zone::Zone;
@@ -29,6 +29,8 @@ pub struct KnownNode<'a> {
     pub last_approved_at_ms: i64,
     /// Who that was.
     pub last_approved_by: &'a str,
+    /// Why its entry is not as people made it; else empty.
+    pub conflict: &'a str,
 }
 
 /// Where the server is.
@@ -51,6 +53,8 @@ pub struct Status<'a> {
     pub server: Whereabouts<'a>,
     /// Since when it is there, in milliseconds since 1970-01-01 00:00 UTC.
     pub since_ms: i64,
+    /// Set while everything is refused.
+    pub lock: Option<&'a v1::Lock>,
     /// How many asks are open.
     pub open: usize,
     /// What is approved.
@@ -68,6 +72,12 @@ pub enum Reply<'a> {
     Blocked(&'a v1::Refusal),
     /// /unblock: of this node so many denials and blocks ended.
     Unblocked(&'a str, u32),
+    /// /grant: what became of it for each node.
+    Granted(&'a v1::GrantResponse),
+    /// /revoke: what ended.
+    Revoked(&'a v1::RevokeResponse),
+    /// /lock: what is in force.
+    Locked(&'a v1::LockResponse),
     /// The server is away: it was not told.
     ServerAway,
     /// The server was told, and nothing came back in time.
@@ -119,7 +129,11 @@ pub fn status(status: &Status<'_>, now_ms: i64, zone: &Zone) -> Message {
         Whereabouts::Asleep => return told::server_asleep(status.since_ms, now_ms, zone),
         Whereabouts::Away => return told::server_away(status.since_ms, now_ms, zone),
     };
-    let mut page = Page::new(&texts_list::well(&when.at(now_ms)));
+    let mut page = Page::new(&match status.lock {
+        Some(lock) => texts::beyond::locked(&beyond::locker(lock), &when.at(lock.at_ms)),
+        None => texts_list::well(&when.at(now_ms)),
+    });
+    page.maybe(status.lock.map(|lock| beyond::lock_means(lock).to_owned()));
     page.line(&texts_list::connected(&or(version, "?"), status.bot_version, &when.at(status.since_ms)));
     page.line(&texts_list::open(status.open));
     let grants: Vec<_> = status.grants.iter().filter(|heard| ends_ms(heard) > now_ms).collect();
@@ -147,7 +161,8 @@ fn grant(heard: &HeardGrant<'_>, when: When<'_>) -> String {
     let from = address(from);
     let until = when.at(ends_ms(heard));
     let node = node_of(grant.node.as_ref());
-    texts_list::grant(is_seal(grant.operation), &node, &from, &until, grant.uses_left, &people(&grant.by))
+    let line = texts_list::grant(is_seal(grant.operation), &node, &from, &until, grant.uses_left, &people(&grant.by));
+    if grant.ahead { texts::beyond::ahead(&line) } else { line }
 }
 
 fn refusal(refusal: &v1::Refusal, when: When<'_>) -> String {
@@ -177,6 +192,9 @@ fn waits(ask: &v1::Ask, when: When<'_>) -> String {
     let seal = is_seal(ask.operation);
     let begins = prompt::begins(alarms(ask).first().map(|alarm| alarm.cry()), seal);
     let (node, code) = (node_of(ask.node.as_ref()), Foreign::name(&ask.code));
+    if is_enrolment(ask) {
+        return texts::enrolment::waits(&code, &node, &address(&ask.address), &when.at(ask.opened_at_ms));
+    }
     texts_list::waits(&begins, &code, &node, prompt::wants(seal), &address(&ask.address), &when.at(ask.opened_at_ms))
 }
 
@@ -237,6 +255,9 @@ fn node(known: &KnownNode<'_>, state: State, when: When<'_>) -> String {
         0 => texts_list::NEVER_APPROVED.to_owned(),
         at => texts_list::last_approved(&when.at(at), &by(known.last_approved_by)),
     });
+    if !known.conflict.is_empty() {
+        facts.push(texts::beyond::conflict(&Foreign::full(known.conflict)));
+    }
     facts.join(" · ")
 }
 
@@ -259,7 +280,10 @@ pub fn history(closed: &[v1::Closed], now_ms: i64, zone: &Zone) -> Message {
             v1::Outcome::Locked => "🛑",
             v1::Outcome::Unspecified => "⚪",
         };
-        let wanted = prompt::wanted(ask.is_some_and(|ask| is_seal(ask.operation)));
+        let wanted = match ask {
+            Some(ask) if is_enrolment(ask) => texts::enrolment::WANTED,
+            _ => prompt::wanted(ask.is_some_and(|ask| is_seal(ask.operation))),
+        };
         let from = address(ask.map_or("", |ask| &ask.address));
         format!("{mark} {node} {wanted} · {from} · {}", answer::how(closed, when))
     };
@@ -273,6 +297,12 @@ pub fn reply(reply: &Reply<'_>, now_ms: i64, zone: &Zone) -> Message {
     let text = match *reply {
         Reply::Blocked(refusal) => return told::refused(refusal, now_ms, zone),
         Reply::Unblocked(node, ended) => texts_list::unblocked(&or(node, texts::A_NODE), ended),
+        Reply::Granted(response) => return beyond::grants(response, now_ms, zone),
+        Reply::Revoked(response) => return beyond::ended(response),
+        Reply::Locked(response) => {
+            let lock = response.lock.clone().unwrap_or_default();
+            return beyond::locked(&lock, now_ms, zone);
+        }
         Reply::ServerAway => texts_list::AWAY.to_owned(),
         Reply::NoAnswer => texts_list::NO_ANSWER.to_owned(),
         Reply::OlderServer => texts::answer::OLDER_SERVER.to_owned(),

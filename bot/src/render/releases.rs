@@ -24,6 +24,8 @@ pub struct Releases {
     pub approved: bool,
     /// Whether any of them rests on the rule "allow".
     pub allowed: bool,
+    /// Those that the approval ahead still allows which the last of them rests on.
+    pub ahead_left: Option<u32>,
 }
 
 /// The releases to one address.
@@ -59,7 +61,9 @@ impl Releases {
         let keys = if is_seal(release.operation) { &mut to.sealed } else { &mut to.unsealed };
         keys.count = keys.count.saturating_add(1);
         keys.last_at_ms = keys.last_at_ms.max(release.at_ms);
-        if release.ask_id.is_empty() {
+        if let Some(left) = release.ahead_uses_left {
+            self.ahead_left = Some(left);
+        } else if release.ask_id.is_empty() {
             self.allowed = true;
         } else {
             self.approved = true;

@@ -194,7 +194,12 @@ fn twenty_asks_and_four_hundred_nodes_fit() {
     let names: Vec<_> = (0..400)
         .map(|number| v1::Node { uuid: number.to_string(), name: "😀".repeat(64), cluster: "<".repeat(64) })
         .collect();
-    let known = names.iter().map(|node| KnownNode { node, last_approved_at_ms: NOW, last_approved_by: "&&&&&&&&&&&&" });
+    let known = names.iter().map(|node| KnownNode {
+        node,
+        last_approved_at_ms: NOW,
+        last_approved_by: "&&&&&&&&&&&&",
+        conflict: "",
+    });
     let text = visible(&nodes(&known.collect::<Vec<_>>(), &asks, &[], NOW, &Zone::utc())).unwrap();
     let listed = text.lines().count() - 2;
     assert!(text.ends_with(&format!("… and {} more", 400 - listed)), "{text}");
@@ -209,6 +214,7 @@ fn what_has_ended_is_in_no_list() {
     let refusal = |until_ms| v1::Refusal { node: ask().node, until_ms, ..v1::Refusal::default() };
     let status = |grants: &[HeardGrant<'_>], refusals: &[v1::Refusal]| {
         let status = Status {
+            lock: None,
             bot_version: "0.1.0",
             server: Whereabouts::Here("0.1.0"),
             since_ms: NOW,
@@ -224,7 +230,7 @@ fn what_has_ended_is_in_no_list() {
     assert_eq!(status(&grants[..1], &[refusal(NOW)]).lines().count(), 3, "no heading without a list");
 
     let node = ask().node.unwrap();
-    let known = [KnownNode { node: &node, last_approved_at_ms: 0, last_approved_by: "" }];
+    let known = [KnownNode { node: &node, last_approved_at_ms: 0, last_approved_by: "", conflict: "" }];
     let shown = |refusals: &[v1::Refusal]| visible(&nodes(&known, &[], refusals, NOW, &Zone::utc())).unwrap();
     assert!(shown(&[refusal(NOW + 1)]).contains("⛔ cp-1 · blocked"));
     assert!(!shown(&[refusal(NOW)]).contains("blocked"));
@@ -234,6 +240,7 @@ fn what_has_ended_is_in_no_list() {
 fn a_status_is_not_well_while_something_is_wrong() {
     let status = |server, second_reader_since_ms| {
         let status = Status {
+            lock: None,
             bot_version: "0.1.0",
             server,
             since_ms: NOW,

@@ -63,8 +63,9 @@ pub fn notice(notice: &v1::Notice, now_ms: i64, zone: &Zone) -> Message {
 /// an approval that was given elsewhere.
 #[must_use]
 pub fn allowed(node: &v1::Node, releases: &Releases, now_ms: i64, zone: &Zone) -> Message {
-    let mut page = Page::new(&told::released(&node_of(Some(node)), releases.approved));
+    let mut page = Page::new(&told::released(&node_of(Some(node)), releases.approved || releases.ahead_left.is_some()));
     releases::lines(releases, false, When { zone, now_ms }, &mut page);
+    page.maybe(releases.ahead_left.map(texts::beyond::ahead_left));
     page.maybe(releases.approved.then(|| told::APPROVED_ELSEWHERE.to_owned()));
     page.maybe(releases.allowed.then(|| told::ALLOWED_MEANS.to_owned()));
     page.finish(vec![])

@@ -1,10 +1,13 @@
 //! What people write: commands, in a chat that is listed, by a person who is listed there.
 
+mod reading;
+
 use std::collections::BTreeMap;
 
 use nightlatch_approval_api::v1;
 use tonic::Status;
 
+use self::reading::{Command, Whose, parse};
 use super::board::{How, Rank};
 use super::presses::refused;
 use super::{Reply, Request, Server, Session, Ticket};
@@ -26,65 +29,6 @@ enum Waiting {
     Change(ChatId, String),
     /// For how things stand.
     Look(ChatId),
-}
-
-/// A command that this version knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Command {
-    Start,
-    Help,
-    Status,
-    Pending,
-    Nodes,
-    History,
-    Block {
-        node: String,
-        for_seconds: Option<u32>,
-    },
-    Unblock {
-        node: String,
-    },
-    /// It lacks the node.
-    Incomplete,
-    Unknown,
-}
-
-/// Reads a command; `None` when it is none, or one for another bot.
-fn parse(text: &str, own_name: Option<&str>) -> Option<Command> {
-    let mut words = text.split_whitespace();
-    let first = words.next()?.strip_prefix('/')?;
-    let (command, for_whom) = first.split_once('@').map_or((first, None), |(command, whom)| (command, Some(whom)));
-    if for_whom.is_some_and(|whom| own_name.is_none_or(|own| !own.eq_ignore_ascii_case(whom))) {
-        return None;
-    }
-    let words: Vec<&str> = words.collect();
-    Some(match command.to_ascii_lowercase().as_str() {
-        "start" => Command::Start,
-        "help" => Command::Help,
-        "status" => Command::Status,
-        "pending" => Command::Pending,
-        "nodes" => Command::Nodes,
-        "history" => Command::History,
-        "block" | "unblock" if words.is_empty() => Command::Incomplete,
-        "block" => block(&words),
-        "unblock" => Command::Unblock { node: words.join(" ") },
-        _ => Command::Unknown,
-    })
-}
-
-/// A node's name may have blanks, so the time is what comes last, if it reads as one.
-fn block(words: &[&str]) -> Command {
-    let seconds = |word: &&str| {
-        let duration = humantime::parse_duration(word).ok()?;
-        // A bare 0 reads as a time, but is the end of a name.
-        u32::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0)
-    };
-    match words.split_last() {
-        Some((last, node)) if !node.is_empty() && seconds(last).is_some() => {
-            Command::Block { node: node.join(" "), for_seconds: seconds(last) }
-        }
-        _ => Command::Block { node: words.join(" "), for_seconds: None },
-    }
 }
 
 impl Session {
@@ -131,6 +75,42 @@ impl Session {
                 let request = v1::UnblockRequest { node, telegram_id: Some(from.0) };
                 self.ask_server(chat, Request::Unblock(request));
             }
+            Command::Grant { .. } | Command::Revoke(_) | Command::Lock { .. } | Command::Unlock => {
+                self.command_beyond(from, chat, command);
+            }
+        }
+    }
+
+    /// What is about no single question.
+    fn command_beyond(&mut self, from: UserId, chat: ChatId, command: Command) {
+        match command {
+            Command::Grant { whose, for_seconds, uses } => {
+                let (nodes, cluster) = match whose {
+                    Whose::Node(node) => (vec![node], String::new()),
+                    Whose::Cluster(cluster) => (vec![], cluster),
+                    Whose::All => return self.reply(chat, render::node_wanted()),
+                };
+                let telegram_id = Some(from.0);
+                let address = String::new();
+                let request = v1::GrantRequest { nodes, cluster, telegram_id, for_seconds, uses, address };
+                self.ask_server(chat, Request::Grant(request));
+            }
+            Command::Revoke(whose) => {
+                use v1::revoke_request::What;
+                let what = Some(match whose {
+                    Whose::Node(node) => What::Node(node),
+                    Whose::Cluster(cluster) => What::Cluster(cluster),
+                    Whose::All => What::All(true),
+                });
+                self.ask_server(chat, Request::Revoke(v1::RevokeRequest { what, telegram_id: Some(from.0) }));
+            }
+            // The menu of commands sends one with a touch: this one stops the house, and is said twice.
+            Command::Lock { is_meant: false } => self.reply(chat, render::lock_how()),
+            Command::Lock { is_meant: true } => {
+                self.ask_server(chat, Request::Lock(v1::LockRequest { telegram_id: Some(from.0) }));
+            }
+            Command::Unlock => self.reply(chat, render::unlock_how()),
+            _ => {}
         }
     }
 
@@ -173,6 +153,23 @@ impl Session {
             return self.reply(chat, message);
         }
         let mut named = String::new();
+        // Here the answer tells enough.
+        match &request {
+            Request::Grant(v1::GrantRequest { nodes, cluster, .. }) => {
+                self.are_commanded(chat, |node| {
+                    nodes.contains(&node.name) || (!cluster.is_empty() && node.cluster == *cluster)
+                });
+            }
+            Request::Revoke(v1::RevokeRequest { what: Some(what), .. }) => {
+                use v1::revoke_request::What;
+                self.are_commanded(chat, |node| match what {
+                    What::Node(name) => node.name == *name,
+                    What::Cluster(cluster) => node.cluster == *cluster,
+                    What::All(_) => true,
+                });
+            }
+            _ => {}
+        }
         if let Request::Block(v1::BlockRequest { node, .. }) | Request::Unblock(v1::UnblockRequest { node, .. }) =
             &request
         {
@@ -187,6 +184,14 @@ impl Session {
         self.commands.0.insert(ticket, Waiting::Change(chat, named));
     }
 
+    fn are_commanded(&mut self, chat: ChatId, is_meant: impl Fn(&v1::Node) -> bool) {
+        let nodes: Vec<v1::Node> =
+            self.server.nodes.iter().filter_map(|status| status.node.clone()).filter(|node| is_meant(node)).collect();
+        for node in &nodes {
+            self.is_commanded(chat, node);
+        }
+    }
+
     pub(super) fn commanded(&mut self, ticket: Ticket, reply: Result<Reply, Status>) {
         let (chat, named) = match self.commands.0.remove(&ticket) {
             None => return,
@@ -196,6 +201,11 @@ impl Session {
         let outcome = match &reply {
             Ok(Reply::Block(v1::BlockResponse { refusal: Some(refusal) })) => render::Reply::Blocked(refusal),
             Ok(Reply::Unblock(response)) => render::Reply::Unblocked(&named, response.ended),
+            Ok(Reply::Grant(response)) => render::Reply::Granted(response),
+            Ok(Reply::Revoke(response)) => render::Reply::Revoked(response),
+            // Everybody is told of a new one.
+            Ok(Reply::Lock(response)) if !response.repeated => return,
+            Ok(Reply::Lock(response)) => render::Reply::Locked(response),
             Ok(_) => render::Reply::NoAnswer,
             Err(status) => match refused(status) {
                 Answer::ServerAway => render::Reply::ServerAway,
@@ -213,6 +223,7 @@ impl Session {
     fn looked(&mut self, chat: ChatId, reply: Result<Reply, Status>) {
         if let Ok(Reply::Look(snapshot)) = reply {
             self.server.grants = snapshot.grants;
+            self.server.lock = snapshot.lock;
             self.server.told_at_ms = self.now.unix_ms;
         }
         let status = self.render_status(chat);
@@ -238,6 +249,7 @@ impl Session {
                 None => render::Whereabouts::Away,
             },
             since_ms: self.wall(here_since.unwrap_or(*away_since)),
+            lock: self.server.lock.as_ref(),
             open: self.asks_of(chat).len(),
             grants: &grants,
             refusals: &self.refusals_of(chat),
@@ -257,41 +269,12 @@ impl Session {
                     node: status.node.as_ref()?,
                     last_approved_at_ms: status.last_approved_at_ms,
                     last_approved_by: &status.last_approved_by,
+                    conflict: &status.conflict,
                 })
             })
             .collect();
         let asks = self.asks_of(chat);
         let asks: Vec<&v1::Ask> = asks.iter().collect();
         render::nodes(&nodes, &asks, &self.refusals_of(chat), self.now.unix_ms, &self.settings.zone)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_read_with_the_bots_name_and_without() {
-        for text in ["/pending", "/PENDING", "/pending@Night_Bot", "/pending now please"] {
-            assert_eq!(parse(text, Some("night_bot")), Some(Command::Pending), "{text}");
-        }
-        for text in ["", "pending", "/pending@other_bot", "yes", "  "] {
-            assert_eq!(parse(text, Some("night_bot")), None, "{text}");
-        }
-        assert_eq!(parse("/pending@night_bot", None), None, "a bot that does not know its name answers to none");
-        assert_eq!(parse("/", None), Some(Command::Unknown));
-    }
-
-    #[test]
-    fn a_block_takes_a_name_with_blanks_and_a_time() {
-        let block = |node: &str, for_seconds| Some(Command::Block { node: node.to_owned(), for_seconds });
-        assert_eq!(parse("/block cp-1", None), block("cp-1", None));
-        assert_eq!(parse("/block cp-1 2h", None), block("cp-1", Some(7200)));
-        assert_eq!(parse("/block rack 2 30m", None), block("rack 2", Some(1800)));
-        assert_eq!(parse("/block rack 2", None), block("rack 2", None));
-        assert_eq!(parse("/block rack 0", None), block("rack 0", None));
-        assert_eq!(parse("/block 2h", None), block("2h", None));
-        assert_eq!(parse("/block", None), Some(Command::Incomplete));
-        assert_eq!(parse("/unblock rack 2", None), Some(Command::Unblock { node: "rack 2".to_owned() }));
     }
 }

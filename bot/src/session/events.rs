@@ -36,13 +36,14 @@ impl Session {
         self.server.nodes = snapshot.nodes;
         self.server.refusals = snapshot.refusals;
         self.server.grants = snapshot.grants;
+        self.is_locked_now(snapshot.lock);
         self.server.told_at_ms = self.now.unix_ms;
         for closed in &snapshot.closed {
             self.ask_closed(closed);
         }
         self.server.closed = snapshot.closed.into_iter().rev().take(HISTORY).rev().collect();
         let before = std::mem::take(&mut self.server.asks);
-        for ask in snapshot.asks {
+        for ask in snapshot.asks.into_iter().chain(snapshot.enrolments) {
             let age = u64::try_from(self.now.unix_ms.saturating_sub(ask.opened_at_ms)).unwrap_or(0);
             let known = before.get(&ask.id).map(|open| (open.since, open.before));
             let (since, before) = known.unwrap_or((now, Duration::from_millis(age)));
@@ -101,32 +102,29 @@ impl Session {
         let now = self.now.monotonic;
         match event {
             Event::Snapshot(snapshot) => self.connected(snapshot),
-            Event::Opened(ask) => {
+            Event::Opened(ask) | Event::EnrolmentOpened(ask) => {
                 self.ask_changed(&ask);
                 let known = self.server.asks.get(&ask.id).map(|open| (open.since, open.before));
                 let (since, before) = known.unwrap_or((now, Duration::ZERO));
                 self.server.asks.insert(ask.id.clone(), Open { ask, since, before });
             }
-            Event::Changed(ask) => {
+            Event::Changed(ask) | Event::EnrolmentChanged(ask) => {
                 if let Some(open) = self.server.asks.get_mut(&ask.id) {
                     open.ask = ask.clone();
                     self.ask_changed(&ask);
                 }
             }
-            Event::Closed(closed) => self.closed(closed),
+            Event::Closed(closed) | Event::EnrolmentClosed(closed) => self.closed(closed),
             Event::Release(release) => self.release(&release),
             Event::Notice(notice) => self.notice(&notice),
             Event::Refused(refusal) => self.refused(refusal),
             Event::Lifted(lifted) => self.lifted(lifted),
-            Event::EnrolmentOpened(_)
-            | Event::EnrolmentChanged(_)
-            | Event::EnrolmentClosed(_)
-            | Event::Granted(_)
-            | Event::Proposed(_)
-            | Event::Revoked(_)
-            | Event::Locked(_)
-            | Event::Unlocked(_)
-            | Event::NodeChanged(_) => {}
+            Event::Granted(grant) => self.granted(grant),
+            Event::Proposed(proposal) => self.proposed(&proposal),
+            Event::Revoked(revoked) => self.revoked(&revoked),
+            Event::Locked(lock) => self.is_locked_now(Some(lock)),
+            Event::Unlocked(unlocked) => self.unlocked(&unlocked),
+            Event::NodeChanged(changed) => self.node_changed(&changed),
         }
     }
 

@@ -170,7 +170,7 @@ impl Session {
         self.server_is_away();
     }
 
-    fn tell_all(&mut self, node: Option<&v1::Node>, message: &Message) {
+    pub(super) fn tell_all(&mut self, node: Option<&v1::Node>, message: &Message) {
         let now = self.now.monotonic;
         for (chat, _) in self.chats_for(node) {
             let is_answered = |(until, there, uuid): &(Duration, ChatId, String)| {

@@ -1,6 +1,7 @@
 //! The session in a world without a network: a Telegram that does what it is told, or fails as it is told, and a server that
 //! says what the test says.
 
+mod beyond;
 mod board;
 mod commands;
 mod life;

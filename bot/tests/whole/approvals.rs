@@ -25,7 +25,8 @@ pub(crate) fn ask(number: u8) -> v1::Ask {
         id: vec![number; 16],
         code: format!("K7Q{number}"),
         operation: v1::Operation::Unseal.into(),
-        node: Some(node(number)),
+        // Each of a cluster of its own, so that each has a message of its own.
+        node: Some(v1::Node { cluster: format!("of cp-{number}"), ..node(number) }),
         address: format!("192.0.2.{number}"),
         origin: v1::Origin::Listed.into(),
         tls: true,

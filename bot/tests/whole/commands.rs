@@ -67,7 +67,9 @@ async fn the_app_is_told_the_commands_once() {
     let calls = house.api.calls("setMyCommands");
     let commands = calls[0]["commands"].as_array().expect("a list");
     let names: Vec<_> = commands.iter().filter_map(|command| command["command"].as_str()).collect();
-    assert_eq!(names, ["pending", "status", "nodes", "history", "block", "unblock", "help"]);
+    let all =
+        ["pending", "status", "nodes", "history", "grant", "revoke", "block", "unblock", "lock", "unlock", "help"];
+    assert_eq!(names, all);
     assert_eq!((calls.len(), house.api.calls("getMe").len()), (1, 1));
 }
 

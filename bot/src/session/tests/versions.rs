@@ -13,73 +13,102 @@ fn shown_open(message: &Message) -> BTreeSet<u8> {
     open.filter_map(|line| line.split("code K7Q").nth(1)?.split(' ').next()?.parse().ok()).collect()
 }
 
+/// A list, what became of its asks, and every version that was ever on the phone.
+struct Play {
+    world: World,
+    dice: Dice,
+    open: BTreeSet<u8>,
+    /// Closed, or warned of.
+    bad: BTreeSet<u8>,
+    seen: Vec<(i32, Message)>,
+    opened: u8,
+    votes: usize,
+}
+
+impl Play {
+    fn new(seed: u64) -> Self {
+        let (open, bad) = (BTreeSet::new(), BTreeSet::new());
+        Self { world: home(), dice: Dice(seed, 0), open, bad, seen: vec![], opened: 0, votes: 0 }
+    }
+
+    fn any_open(&mut self) -> Option<u8> {
+        let at = self.dice.below(self.open.len().max(1));
+        self.open.iter().nth(at).copied()
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(8) {
+            0..=2 => {
+                self.opened += 1;
+                self.open.insert(self.opened);
+                self.world.open(self.opened);
+            }
+            3 => {
+                if let Some(number) = self.any_open() {
+                    self.open.remove(&number);
+                    self.bad.insert(number);
+                    self.world.event(Event::Closed(closed(number, v1::Outcome::Approved, "bob")));
+                }
+            }
+            4 if self.dice.below(3) == 0 => {
+                if let Some(number) = self.any_open() {
+                    self.bad.insert(number);
+                    self.world.event(Event::Changed(warned(number)));
+                }
+            }
+            5 => self.world.wait(seconds(self.dice.below(20) as u64)),
+            _ => self.press_any_version(),
+        }
+        for (id, shown) in self.world.chats.get(&CHAT).into_iter().flatten() {
+            let version = (*id, shown.message.clone());
+            if approve_all(&shown.message).is_some() && !self.seen.contains(&version) {
+                self.seen.push(version);
+            }
+        }
+    }
+
+    fn press_any_version(&mut self) {
+        let at = self.dice.below(self.seen.len().max(1));
+        let Some((id, message)) = self.seen.get(at).cloned() else { return };
+        let data = approve_all(&message).expect("one for all");
+        self.world.press_data(ALICE, CHAT, id, &data);
+        if let Some((ticket, _, numbers)) = self.world.all() {
+            self.votes += 1;
+            let showed = shown_open(&message);
+            let wanted: Vec<u8> = showed.difference(&self.bad).copied().collect();
+            assert_eq!(numbers, wanted, "{}", message.html);
+            self.world.reply(ticket, Err(Status::unavailable("not now")));
+        }
+    }
+
+    /// What is on the phone now is known, however much happened since.
+    fn press_what_is_shown(&mut self) {
+        for (id, shown) in self.world.chats.get(&CHAT).cloned().into_iter().flatten() {
+            let Some(data) = approve_all(&shown.message) else { continue };
+            self.world.press_data(ALICE, CHAT, id, &data);
+            let is_open = shown_open(&shown.message).difference(&self.bad).next().is_some();
+            let vote = self.world.all();
+            assert_eq!(vote.is_some(), is_open, "{}", self.world.last_answer());
+            if let Some((ticket, ..)) = vote {
+                self.world.reply(ticket, Err(Status::unavailable("not now")));
+            }
+        }
+    }
+}
+
+fn approve_all(message: &Message) -> Option<String> {
+    let mut buttons = message.buttons.iter().flatten();
+    buttons.find(|button| of_list(button, ListChoice::ApproveAll)).map(|button| button.data.clone())
+}
+
 #[test]
 fn no_vote_for_all_names_what_its_version_did_not_show_or_what_is_closed_or_warned_of() {
     let mut votes = 0;
     for seed in 0..120 {
-        let mut dice = Dice(seed, 0);
-        let mut world = home();
-        let (mut open, mut bad) = (BTreeSet::new(), BTreeSet::new());
-        let mut seen: Vec<(i32, Message)> = vec![];
-        let mut next = 0;
-        for _ in 0..60 {
-            match dice.below(8) {
-                0..=2 if next < 200 => {
-                    next += 1;
-                    open.insert(next);
-                    world.open(next);
-                }
-                3 => {
-                    if let Some(number) = open.iter().nth(dice.below(open.len().max(1))).copied() {
-                        open.remove(&number);
-                        bad.insert(number);
-                        world.event(Event::Closed(closed(number, v1::Outcome::Approved, "bob")));
-                    }
-                }
-                4 if dice.below(3) == 0 => {
-                    if let Some(number) = open.iter().nth(dice.below(open.len().max(1))).copied() {
-                        bad.insert(number);
-                        world.event(Event::Changed(warned(number)));
-                    }
-                }
-                5 => world.wait(seconds(dice.below(20) as u64)),
-                _ if !seen.is_empty() => {
-                    // Any version that was ever on the phone, however old.
-                    let (id, message) = seen[dice.below(seen.len())].clone();
-                    let button =
-                        message.buttons.iter().flatten().find(|button| of_list(button, ListChoice::ApproveAll));
-                    world.press_data(ALICE, CHAT, id, &button.expect("one for all").data);
-                    if let Some((ticket, _, numbers)) = world.all() {
-                        votes += 1;
-                        let showed = shown_open(&message);
-                        let wanted: Vec<u8> = showed.iter().filter(|number| !bad.contains(number)).copied().collect();
-                        assert_eq!(numbers, wanted, "seed {seed}: {}", message.html);
-                        world.reply(ticket, Err(Status::unavailable("not now")));
-                    }
-                }
-                _ => {}
-            }
-            for (id, shown) in world.chats.get(&CHAT).into_iter().flatten() {
-                let has_all = shown.message.buttons.iter().flatten().any(|it| of_list(it, ListChoice::ApproveAll));
-                if has_all && !seen.contains(&(*id, shown.message.clone())) {
-                    seen.push((*id, shown.message.clone()));
-                }
-            }
-        }
-        // What is on the phone now is known, however much happened since.
-        for (id, shown) in world.chats.get(&CHAT).cloned().into_iter().flatten() {
-            if let Some(button) = shown.message.buttons.iter().flatten().find(|it| of_list(it, ListChoice::ApproveAll))
-            {
-                let data = button.data.clone();
-                world.press_data(ALICE, CHAT, id, &data);
-                let is_open = shown_open(&shown.message).iter().any(|number| !bad.contains(number));
-                let vote = world.all();
-                assert_eq!(vote.is_some(), is_open, "seed {seed}: {}", world.last_answer());
-                if let Some((ticket, ..)) = vote {
-                    world.reply(ticket, Err(Status::unavailable("not now")));
-                }
-            }
-        }
+        let mut play = Play::new(seed);
+        (0..60).for_each(|_| play.step());
+        play.press_what_is_shown();
+        votes += play.votes;
     }
     assert!(votes > 500, "{votes} votes are too few to show anything");
 }
