@@ -346,8 +346,15 @@ impl Approvals for Service {
         Ok(Response::new(v1::UnblockResponse { ended: u32::try_from(ended).expect("a few") }))
     }
 
-    async fn vote_all(&self, _: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
-        Err(Status::unimplemented("not asked here"))
+    async fn vote_all(&self, request: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
+        let v1::VoteAllRequest { ask_ids, verdict, telegram_id, for_seconds } = request.into_inner();
+        let mut votes = vec![];
+        for ask_id in ask_ids {
+            let vote = v1::VoteRequest { ask_id: ask_id.clone(), verdict, telegram_id, for_seconds };
+            let v1::VoteResponse { result, ask, closed } = self.vote(Request::new(vote)).await?.into_inner();
+            votes.push(v1::Voted { ask_id, result, ask, closed });
+        }
+        Ok(Response::new(v1::VoteAllResponse { votes }))
     }
 
     async fn grant(&self, _: Request<v1::GrantRequest>) -> Answer<v1::GrantResponse> {
