@@ -5,7 +5,7 @@
 //! there is something about that ask to cry out, and there is an end of things to do. No message is longer than Telegram takes, and no press goes without an answer for ever.
 #![no_main]
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;

@@ -13,6 +13,68 @@ fn shown_open(message: &Message) -> BTreeSet<u8> {
     open.filter_map(|line| line.split("code K7Q").nth(1)?.split(' ').next()?.parse().ok()).collect()
 }
 
+#[test]
+fn what_has_no_line_for_lack_of_room_is_covered_by_no_button_but_one_by_one() {
+    let mut world = home();
+    let name = |number: u8| "𝕟".repeat(90) + &number.to_string();
+    for number in 1..=20 {
+        let node = v1::Node { name: name(number), ..node(number) };
+        world.event(Event::Opened(v1::Ask { node: Some(node), ..ask(number) }));
+    }
+    world.wait(seconds(10));
+    let message = world.shown(CHAT, 1).message.clone();
+    let shown = message.html.lines().filter(|line| line.starts_with("🔒 𝕟")).count();
+    assert!((5..20).contains(&shown), "{shown} lines");
+    assert!(message.html.contains(&format!("… and {} more", 20 - shown)), "{}", message.html);
+    world.press_data(ALICE, CHAT, 1, &approve_all(&message).expect("a button"));
+    let (ticket, vote, _) = world.all().expect("a vote");
+    assert_eq!(vote.ask_ids.len(), shown);
+    world.reply(ticket, Err(Status::unavailable("not now")));
+    let one_by_one = message.buttons.iter().flatten().find(|button| of_list(button, ListChoice::OneByOne));
+    world.press_data(ALICE, CHAT, 1, &one_by_one.expect("a button").data);
+    world.wait(seconds(30));
+    assert_eq!(world.count(CHAT), 21);
+}
+
+#[test]
+fn the_chats_of_the_next_turn_get_one_message_too() {
+    let mut world = World::connected(settings(vec![chat(CHAT, &[ALICE], 1), chat(with(BOB), &[BOB], 2)]));
+    (1..=3).for_each(|number| world.open(number));
+    world.wait(seconds(310));
+    assert_eq!(world.count(with(BOB)), 1);
+    let message = world.shown(with(BOB), 1).message.clone();
+    let bobs = approve_all(&message).expect("a button");
+    world.press_data(ALICE, CHAT, 1, &bobs);
+    assert_eq!(world.all(), None, "it stands in another chat");
+    world.press_data(BOB, with(BOB), 1, &bobs);
+    assert_eq!(world.all().expect("a vote").2, [1, 2, 3]);
+}
+
+#[test]
+fn a_copy_of_a_list_loses_its_buttons() {
+    let mut world = home();
+    world.holding = Some(vec![]);
+    (1..=3).for_each(|number| world.open(number));
+    let held = world.holding.take().expect("calls");
+    // All three are in the first message that is tried: it arrives, and nobody hears of that.
+    world.failing.insert(CHAT, Failure::Away(String::new()));
+    world.arrives = true;
+    held.into_iter().for_each(|(ticket, call)| world.carry_out(ticket, call));
+    world.wait(seconds(5));
+    (world.arrives, world.failing) = (false, HashMap::new());
+    world.take(Input::Polled(Ok(())));
+    world.wait(seconds(70));
+    let lists: Vec<(i32, Message)> =
+        world.chats[&CHAT].iter().map(|(id, shown)| (*id, shown.message.clone())).collect();
+    let lists: Vec<_> = lists.into_iter().filter(|(_, message)| approve_all(message).is_some()).collect();
+    let (copy, real) = (lists.first().expect("a copy"), lists.last().expect("the list"));
+    assert_ne!(copy.0, real.0);
+    world.press_data(ALICE, CHAT, copy.0, &approve_all(&copy.1).expect("a button"));
+    assert_eq!(world.all(), None);
+    world.wait(seconds(10));
+    assert!(!world.has_buttons(CHAT, copy.0) && world.has_buttons(CHAT, real.0));
+}
+
 /// A list, what became of its asks, and every version that was ever on the phone.
 struct Play {
     world: World,
