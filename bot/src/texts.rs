@@ -567,7 +567,7 @@ pub(crate) mod told {
     }
 
     pub(crate) const SERVER_ASLEEP_MEANS: &str =
-        "Nobody waits for an answer. It wakes up when a node calls, and then asks.";
+        "Nobody waits for an answer. It wakes up when a node calls: then it asks, unless that was approved ahead.";
 
     pub(crate) fn server_back(at: &str, after: &str) -> String {
         format!("🔌 nightlatch is back · {at}, after {after}")

@@ -15,13 +15,13 @@ use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::approvals_server::Approvals;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::ask::{AskId, Purpose, Verdict, Voter};
 use super::gate::{Configuration, Gate, NotActed};
 use super::ledger::act::{Act, Answer};
 use super::policy::{Approver, Vote};
-use crate::peer::admission::{Admission, Generation};
+use crate::peer::admission::{Admission, Generation, Lists};
 use crate::peer::{ListedNode, OVERFLOW_UID, UnixPeer};
 use crate::request::NodeUuid;
 
@@ -73,6 +73,7 @@ const WHICH: &str = "name nodes or a cluster, at most 256 nodes";
 const BAD_COUNT: &str = "uses must be 1 to 1024";
 const BAD_ADDRESS: &str = "address must be one from which nodes may call, and for one node alone";
 const BAD_ASK_ID: &str = "ask_id must be 16 bytes";
+const SAME_NODE_TWICE: &str = "two of these asks are of the same unlisted node; answer each by itself";
 const BAD_ASK_COUNT: &str = "ask_ids must name 1 to 512 asks";
 const TOO_SHORT: &str = "an approval must last for at least 40 s, a denial or block for at least 1 s";
 const BAD_VERDICT: &str = "verdict must be approve, deny or block";
@@ -169,20 +170,32 @@ impl Channel {
 
     /// The listed node that is meant, provided that `approver` may answer for it.
     fn node(&self, configuration: &Configuration, meant: &str, approver: &Approver) -> Result<ListedNode, Status> {
-        let lists = self.admission.lists();
-        if lists.generation() != configuration.generation {
-            return Err(Status::unavailable(RECONFIGURED));
-        }
+        let lists = self.lists(configuration)?;
         let uuid = NodeUuid::parse(meant).ok();
         let node = lists
             .nodes()
             .find(|node| *node.name == *meant || uuid.as_ref() == Some(&node.uuid))
             .ok_or_else(|| Status::not_found(NO_SUCH_NODE))?;
-        if configuration.policy.requirement(node).approvers.contains(&approver.name) {
-            Ok(ListedNode::clone(node))
-        } else {
-            Err(Status::permission_denied(NOT_LISTED))
+        answers_for(configuration, approver, node).map(|()| ListedNode::clone(node))
+    }
+
+    /// The node that is meant, also when it is not listed, but was denied or blocked when it asked to be, or before it was
+    /// forgotten.
+    fn refused(&self, configuration: &Configuration, meant: &str, approver: &Approver) -> Result<ListedNode, Status> {
+        let unlisted = NodeUuid::parse(meant).ok().filter(|uuid| self.gate.has_refused(uuid));
+        match (self.node(configuration, meant, approver), unlisted) {
+            (Err(status), Some(uuid)) if status.code() == Code::NotFound => {
+                let node = self.lists(configuration)?.unlisted(&uuid);
+                answers_for(configuration, approver, &node).map(|()| node)
+            }
+            (listed, _) => listed,
         }
+    }
+
+    /// The lists of the same configuration.
+    fn lists(&self, configuration: &Configuration) -> Result<Arc<Lists>, Status> {
+        let lists = self.admission.lists();
+        if lists.generation() == configuration.generation { Ok(lists) } else { Err(Status::unavailable(RECONFIGURED)) }
     }
 
     fn voter<T>(&self, request: &Request<T>, approver: &Approver, telegram_id: Option<i64>) -> Result<Voter, Status> {
@@ -208,6 +221,11 @@ impl Channel {
             }
         })
     }
+}
+
+fn answers_for(configuration: &Configuration, approver: &Approver, node: &ListedNode) -> Result<(), Status> {
+    let may = configuration.policy.requirement(node).approvers.contains(&approver.name);
+    if may { Ok(()) } else { Err(Status::permission_denied(NOT_LISTED)) }
 }
 
 fn connected_uid<T>(request: &Request<T>) -> Result<u32, Status> {
@@ -322,7 +340,7 @@ impl Approvals for Channel {
     async fn unblock(&self, request: Request<v1::UnblockRequest>) -> Result<Response<v1::UnblockResponse>, Status> {
         let configuration = self.gate.configuration();
         let approver = self.approver(&configuration, &request, request.get_ref().telegram_id)?;
-        let node = self.node(&configuration, &request.get_ref().node, approver)?;
+        let node = self.refused(&configuration, &request.get_ref().node, approver)?;
         let by = self.voter(&request, approver, request.get_ref().telegram_id)?;
         let ended = match self.act(configuration.generation, Act::Unblock { node, by }).await? {
             Answer::Unblocked(count) => u32::try_from(count).unwrap_or(u32::MAX),
@@ -347,6 +365,7 @@ impl Approvals for Channel {
                 Ok(Response::new(v1::VoteAllResponse { votes: answers.iter().map(message::voted).collect() }))
             }
             Answer::NoRoom => Err(Status::resource_exhausted(NO_ROOM)),
+            Answer::SameNodeTwice => Err(Status::failed_precondition(SAME_NODE_TWICE)),
             _ => Err(Status::resource_exhausted(TOO_MANY_REFUSALS)),
         }
     }

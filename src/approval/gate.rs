@@ -26,7 +26,7 @@ use super::ask::{
 };
 use super::ledger::{Judgement, Ledger, Reason, Timings};
 use super::notices::Notices;
-use super::policy::{Action, Policy};
+use super::policy::{Action, Policy, Vote};
 use crate::clock::{Clock, Moment};
 use crate::peer::admission::{Admission, Admitted, Generation, NotAdmitted};
 use crate::peer::standing::{GrantAhead, KeptVote, LastApproval, Lock, Refusal, Standing};
@@ -317,7 +317,10 @@ impl Gate {
         let still_given = |ahead: &GrantAhead| {
             let is_same = |vote: &KeptVote| policy.approvers.iter().any(|approver| approver.is_of(vote));
             let node = lists.node(&ahead.node).filter(|node| node.entry_digest() == ahead.entry)?;
-            ahead.votes.iter().all(is_same).then(|| ListedNode::clone(node))
+            let rule = policy.rule(node, ahead.origin, Operation::Unseal);
+            let votes: Vec<Vote> = ahead.votes.iter().map(KeptVote::vote).collect();
+            let is_enough = rule.action != Action::Deny && rule.requirement.is_met_by(&votes);
+            (is_enough && ahead.votes.iter().all(is_same)).then(|| ListedNode::clone(node))
         };
         let ledger = Ledger::new(timings.clone(), standing, now, still_given);
         admission.replace(lists);
@@ -420,11 +423,14 @@ impl Gate {
             let rule = policy.rule(admitted.node(), admitted.origin(), call.operation);
             (rule.action, self.judge_now(&mut ledger, now, &call, &rule, fresh))
         };
-        self.record_judged(events).await?;
-        if let Judgement::Approved(terms) = &judgement
-            && terms.is_ahead()
-        {
-            self.save_spent(terms).await?;
+        let recorded = self.record_judged(events).await;
+        if let Judgement::Approved(terms) = &judgement {
+            recorded.inspect_err(|_| self.failed(terms))?;
+            if terms.is_ahead() {
+                self.save_spent(terms).await?;
+            }
+        } else {
+            recorded?;
         }
         Ok((judgement, action))
     }

@@ -209,6 +209,8 @@ impl Ledger {
         let grants: Vec<Grant> = standing
             .grants
             .into_iter()
+            // A lock has ended whatever was approved before it.
+            .filter(|_| standing.lock.is_none())
             .filter_map(|ahead| Grant::kept(still_given(&ahead)?, ahead, timings.grant_max, now))
             .collect();
         Self {
@@ -280,7 +282,7 @@ impl Ledger {
 
     /// The grants that are live, oldest first.
     pub fn grants(&self, now: Now) -> impl Iterator<Item = LiveGrant> {
-        let is_live = move |grant: &&Grant| now.moment < grant.until && grant.uses_left > 0;
+        let is_live = move |grant: &&Grant| !grant.is_over(now) && grant.uses_left > 0;
         self.grants.iter().filter(is_live).map(move |grant| grant.shown(now))
     }
 
@@ -309,7 +311,7 @@ impl Ledger {
         terms
             .grant
             .as_ref()
-            .is_none_or(|spent| self.grants.iter().any(|grant| grant.ask == spent.ask && now.moment < grant.until))
+            .is_none_or(|spent| self.grants.iter().any(|grant| grant.ask == spent.ask && !grant.is_over(now)))
     }
 
     /// The use that `terms` spent was for a release that is on record.
@@ -391,7 +393,7 @@ impl Ledger {
             return Judgement::Refused(reason);
         }
         // What a person has just approved is used before what was approved ahead.
-        let serves = |grant: &&mut Grant| grant.serves(now.moment, call, rule);
+        let serves = |grant: &&mut Grant| grant.serves(now, call, rule);
         let serving = self.grants.iter_mut().filter(serves).min_by_key(|grant| grant.ahead.is_some());
         match (serving, rule.action) {
             (Some(_), _) | (None, Action::Allow) if !call.in_time => Judgement::Refused(Reason::TooLate),
@@ -596,7 +598,7 @@ impl Ledger {
             }
         }
         // The last use may come back.
-        let is_over = |grant: &Grant| now.moment >= grant.until || (grant.uses_left == 0 && grant.under_way == 0);
+        let is_over = |grant: &Grant| grant.is_over(now) || (grant.uses_left == 0 && grant.under_way == 0);
         self.revision += u64::from(self.grants.iter().any(|grant| grant.ahead.is_some() && is_over(grant)));
         self.grants.retain(|grant| !is_over(grant));
         self.pending.retain(|pending| now.moment < pending.ends);

@@ -1,6 +1,8 @@
 //! A copy of every record for the journal, as a tracing event, made when everybody who waits for the record was told.
 //! Events may be lost on the way: the copy is for people who watch, never the record.
 
+mod beyond;
+
 use std::error::Error;
 
 use tracing::{error, info, warn};
@@ -27,7 +29,7 @@ pub mod field {
     pub const BLOB: &str = "blob";
     /// The person who decided.
     pub const BY: &str = "by";
-    /// What became of an entry of the list of nodes.
+    /// How the list of nodes changed.
     pub const CHANGE: &str = "change";
     /// The approval channel.
     pub const CHANNEL: &str = "channel";
@@ -71,10 +73,14 @@ pub mod field {
     pub const TLS: &str = "tls";
     /// User id of the channel's process.
     pub const UID: &str = "uid";
+    /// Releases that an approval ahead is good for.
+    pub const USES: &str = "uses";
+    /// From where the node calls.
+    pub const ADDRESSES: &str = "addresses";
+    /// For how long an approval ahead is wanted.
+    pub const FOR_SECONDS: &str = "for_seconds";
     /// When that which was decided ends.
     pub const UNTIL: &str = "until";
-    /// Releases that a grant ahead is good for.
-    pub const USES: &str = "uses";
     /// What was answered.
     pub const VERDICT: &str = "verdict";
     /// Different blobs that were asked for.
@@ -88,22 +94,26 @@ macro_rules! event {
     };
 }
 
+use event;
+
 /// Copies `record` to the journal.
 pub fn copy(record: &Record) {
     match &record.entry {
         Entry::AskOpened(_) | Entry::AskClosed(_) | Entry::Vote(_) => copy_ask(record),
         Entry::Released(_) | Entry::ReleaseFailed(_) | Entry::Refused(_) | Entry::Dropped(_) => copy_answer(record),
         Entry::RefusalSet(_) | Entry::RefusalLifted(_) => copy_standing(record),
-        Entry::EnrolmentOpened(_)
-        | Entry::EnrolmentClosed(_)
-        | Entry::NodeListProposed(_)
-        | Entry::NodeListChanged(_) => copy_nodes(record),
         Entry::GrantProposed(_)
         | Entry::GrantSet(_)
         | Entry::GrantRevoked(_)
         | Entry::Locked(_)
-        | Entry::Unlocked(_) => copy_beyond_one_ask(record),
-        _ => copy_server(record),
+        | Entry::Unlocked(_) => {
+            beyond::copy_ahead(record);
+        }
+        Entry::EnrolmentOpened(_)
+        | Entry::EnrolmentClosed(_)
+        | Entry::NodeListProposed(_)
+        | Entry::NodeListChanged(_) => beyond::copy_list(record),
+        Entry::Started(_) | Entry::Stopped(_) | Entry::StateSaved(_) | Entry::Repaired(_) => copy_server(record),
     }
 }
 
@@ -155,96 +165,6 @@ fn copy_ask(record: &Record) {
             { field::BY } = %vote.approver,
             { field::CHANNEL } = %vote.channel,
             { field::UID } = vote.uid,
-        }),
-        _ => {}
-    }
-}
-
-fn copy_nodes(record: &Record) {
-    let seq = record.seq;
-    match &record.entry {
-        Entry::EnrolmentOpened(ask) => event!(info, seq, "enrolment opened", {
-            { field::ASK_ID } = %ask.ask.id,
-            { field::ASK_CODE } = %ask.ask.code,
-            { field::OPERATION } = %ask.operation,
-            { field::NODE } = %ask.node.uuid,
-            { field::NODE_NAME } = %ask.node.name,
-            { field::ADDRESS } = %ask.address,
-            { field::TLS } = ask.tls,
-        }),
-        Entry::EnrolmentClosed(ask) => event!(info, seq, "enrolment closed", {
-            { field::ASK_ID } = %ask.ask.id,
-            { field::ASK_CODE } = %ask.ask.code,
-            { field::OUTCOME } = ask.outcome.as_str(),
-            { field::NODE } = %ask.node.uuid,
-            { field::NODE_NAME } = %ask.node.name,
-            { field::ADDRESS } = %ask.address,
-            { field::BY } = text(ask.by.as_ref()),
-            { field::CHANNEL } = text(ask.channel.as_ref()),
-            { field::ATTEMPTS } = ask.attempts,
-        }),
-        Entry::NodeListProposed(list) => event!(info, seq, "nodes proposed", {
-            { field::CHANGE } = list.change.as_str(),
-            { field::NODE } = %list.node.uuid,
-            { field::NODE_NAME } = %list.node.name,
-            { field::BY } = %list.by,
-            { field::CHANNEL } = %list.channel,
-            { field::UID } = list.uid,
-        }),
-        Entry::NodeListChanged(list) => event!(info, seq, "nodes changed", {
-            { field::CHANGE } = list.change.as_str(),
-            { field::NODE } = %list.node.uuid,
-            { field::NODE_NAME } = %list.node.name,
-            { field::BY } = %list.by,
-            { field::CHANNEL } = %list.channel,
-            { field::UID } = list.uid,
-        }),
-        _ => {}
-    }
-}
-
-fn copy_beyond_one_ask(record: &Record) {
-    let seq = record.seq;
-    match &record.entry {
-        Entry::GrantProposed(grant) => event!(info, seq, "grant proposed", {
-            { field::NODE } = %grant.node.uuid,
-            { field::NODE_NAME } = %grant.node.name,
-            { field::ORIGIN } = origin(grant.origin),
-            { field::USES } = grant.uses,
-            { field::BY } = %grant.approver,
-            { field::CHANNEL } = %grant.channel,
-            { field::UID } = grant.uid,
-        }),
-        Entry::GrantSet(grant) => event!(info, seq, "grant set", {
-            { field::ASK_ID } = %grant.grant.id,
-            { field::ASK_CODE } = %grant.grant.code,
-            { field::NODE } = %grant.node.uuid,
-            { field::NODE_NAME } = %grant.node.name,
-            { field::ORIGIN } = origin(grant.origin),
-            { field::APPROVERS } = %grant.approvers,
-            { field::UNTIL } = %grant.until,
-            { field::USES } = grant.uses,
-            { field::BY } = %grant.by,
-            { field::CHANNEL } = %grant.channel,
-            { field::UID } = grant.uid,
-        }),
-        Entry::GrantRevoked(grant) => event!(info, seq, "grant revoked", {
-            { field::ASK_ID } = %grant.grant.id,
-            { field::ASK_CODE } = %grant.grant.code,
-            { field::NODE } = %grant.node.uuid,
-            { field::NODE_NAME } = %grant.node.name,
-            { field::BY } = %grant.by,
-            { field::CHANNEL } = %grant.channel,
-        }),
-        Entry::Locked(lock) => event!(warn, seq, "everything locked", {
-            { field::REASON } = lock.reason.as_str(),
-            { field::BY } = text(lock.by.as_ref()),
-            { field::CHANNEL } = text(lock.channel.as_ref()),
-        }),
-        Entry::Unlocked(unlocked) => event!(info, seq, "lock ended", {
-            { field::BY } = %unlocked.by,
-            { field::CHANNEL } = %unlocked.channel,
-            { field::UID } = unlocked.uid,
         }),
         _ => {}
     }

@@ -152,7 +152,8 @@ fn sentence(result: &v1::GrantResult, wished: Option<u32>, now: i64) -> String {
             )
         }
         v1::GrantOutcome::Counted => format!(
-            "{node}: NOT in force yet. Your approval counts; {lacks}, within ten minutes: nightlatch grant {node}"
+            "{node}: NOT in force yet. Your approval counts; {lacks}, within ten minutes: {}",
+            super::channel::text::say_the_same(result.proposal.as_ref())
         ),
         v1::GrantOutcome::Repeated => format!("{node}: NOT in force yet. You had approved this before; {lacks}"),
         v1::GrantOutcome::DenyRule => {
@@ -217,7 +218,11 @@ mod tests {
                 uses_left: 8,
                 ..v1::Grant::default()
             }),
-            proposal: Some(v1::Proposal { votes_missing: 1, ..v1::Proposal::default() }),
+            proposal: Some(v1::Proposal {
+                node: Some(v1::Node { name: "cp-2".to_owned(), ..v1::Node::default() }),
+                votes_missing: 1,
+                ..v1::Proposal::default()
+            }),
             refusal: Some(v1::Refusal { by: "bob".to_owned(), until_ms: 180_000, ..v1::Refusal::default() }),
         }
     }

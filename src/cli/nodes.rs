@@ -135,18 +135,21 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let socket = args.channel.socket()?;
     call::runtime()?.block_on(async {
         let connection = Connection::new(socket);
-        print(&done(connection, command, args.channel.json).await?)
+        let (shown, is_done) = done(connection, command, args.channel.json).await?;
+        print(&shown)?;
+        if is_done { Ok(()) } else { Err(Failure::already_told(exit::UNFINISHED)) }
     })
 }
 
-/// What is to be shown once the command is done.
-async fn done(mut server: Connection, command: Command, json: bool) -> Result<String, Failure> {
+/// What is to be shown once the command is done, and whether it is: others may have to say the same.
+async fn done(mut server: Connection, command: Command, json: bool) -> Result<(String, bool), Failure> {
     let (node, change) = match command {
         // Import has a way of its own.
         Command::List | Command::ImportProxmox(_) => {
             let snapshot = server.snapshot().await?;
             let now = HostClock.now().wall.unix_millis();
-            return Ok(if json { format!("{}\n", json::list(&snapshot)) } else { text::list(&snapshot, now) });
+            let shown = if json { format!("{}\n", json::list(&snapshot)) } else { text::list(&snapshot, now) };
+            return Ok((shown, true));
         }
         Command::Add(Add { uuid, name, cluster, addresses, formerly }) => {
             let cluster = cluster.unwrap_or_default();
@@ -166,7 +169,9 @@ async fn done(mut server: Connection, command: Command, json: bool) -> Result<St
         Command::Formerly(Formerly { node, uuids, none: _ }) => (node, Change::Formerly(v1::Formerly { uuids })),
     };
     let response = server.change(node.clone(), change.clone()).await?;
-    Ok(if json { format!("{}\n", json::changed(&response)) } else { text::changed(&node, &change, &response) })
+    let is_done = matches!(response.outcome(), v1::ChangeOutcome::Changed | v1::ChangeOutcome::Unchanged);
+    let shown = if json { format!("{}\n", json::changed(&response)) } else { text::changed(&node, &change, &response) };
+    Ok((shown, is_done))
 }
 
 /// Whether both are the same network, or the same address: `192.0.2.11` is `192.0.2.11/32`.

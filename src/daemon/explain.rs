@@ -88,6 +88,15 @@ pub fn explain(config: &Config, node: &str, address: IpAddr) -> Result<Explanati
     let admitted = Request::parse(Operation::Unseal, uuid.as_str(), vec![0])
         .map_err(|_| MalformedUuid)
         .map(|request| admission.admit(Moment::default(), request, peer))?;
+    if let Some(candidate) = admission.lists().candidate(&uuid, &peer) {
+        let requirement = policy.requirement(&candidate);
+        say(format!("node: {uuid} is not listed, and may ask to be: unknown_nodes = \"ask\" in [enrolment]"));
+        say(match requirement.approvers.is_empty() {
+            true => "asked, but nobody may approve: refused".to_owned(),
+            false => format!("asked: {} must approve; then it is listed with this address", votes(&requirement)),
+        });
+        return Ok(explanation);
+    }
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(reason) => {
@@ -210,6 +219,17 @@ mod tests {
         assert_eq!(unknown.steps.last().expect("a step"), "node: cp-9: the node is not listed: refused");
         assert!(unknown.decisions.is_empty());
         assert!(explain(&config(""), "a b", [192, 0, 2, 1].into()).is_err());
+    }
+
+    #[test]
+    fn a_node_that_is_not_listed_may_ask_to_be_where_that_is_allowed() {
+        let enrolment = "[enrolment]\nunknown_nodes = \"ask\"\nnetworks = [\"192.0.2.0/28\"]";
+        let asked = explained(enrolment, "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c22", "192.0.2.11");
+        assert!(asked.steps[1].ends_with("may ask to be: unknown_nodes = \"ask\" in [enrolment]"), "{:?}", asked.steps);
+        assert!(asked.steps[2].starts_with("asked: ") && asked.steps[2].contains("alice"), "{:?}", asked.steps);
+        assert!(asked.decisions.is_empty(), "nothing is released before it is listed");
+        let elsewhere = explained(enrolment, "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c22", "192.0.2.99");
+        assert!(elsewhere.steps[1].ends_with("the node is not listed: refused"), "{:?}", elsewhere.steps);
     }
 
     #[test]

@@ -149,7 +149,8 @@ impl gate::Keys for Keys {
             });
             let Ok(read) = read.await else {
                 tracing::error!("keys not read: a bug ended it");
-                return;
+                let why = "a bug ended the reading of it: systemctl restart nightlatch.service";
+                return self.set(self.configured.iter().map(|_| Err(why.to_owned())).collect());
             };
             let mut there = Vec::with_capacity(read.len());
             let mut sources = Vec::with_capacity(read.len());
@@ -182,7 +183,7 @@ impl gate::Keys for Keys {
 fn absence(key: &Key, why: &str) -> String {
     match &key.source {
         KeySource::Passphrase(PassphraseSource { origin: PassphraseOrigin::Terminal, .. }) => {
-            "it was typed at the start and is gone: start nightlatch serve again, and type it".to_owned()
+            "it has to be typed: start nightlatch serve again".to_owned()
         }
         _ => format!("{why}; mend that, and systemctl restart nightlatch.service"),
     }

@@ -141,6 +141,14 @@ impl PassphraseKey {
     }
 }
 
+/// Whoever waits for a turn holds the passphrase: it is to be wiped now. All passphrases that share the turn are dropped
+/// together.
+impl Drop for PassphraseKey {
+    fn drop(&mut self) {
+        self.0.stretcher.turn.close();
+    }
+}
+
 impl Source for PassphraseKey {
     fn key(&self) -> KeyReference {
         KeyReference { provenance: Provenance::Passphrase(self.0.stretching), id: self.0.id }
@@ -205,7 +213,10 @@ impl Shared {
                 Operation::Seal => Self::derive_twice(&shared, &node).await,
             };
             if let Err(error) = &derived {
-                tracing::error!(%error, %node, "node key underived");
+                // Keys that were wiped meanwhile are no failure.
+                if !shared.stretcher.turn.is_closed() {
+                    tracing::error!(%error, %node, "node key underived");
+                }
                 shared.forget(&node);
             }
             done.send_replace(Some(derived));

@@ -167,6 +167,7 @@ const MAX_FUNCTION: usize = 60;
 const LONG: &[(&str, &str)] = &[
     ("approval/gate.rs", "the proof, the wait for it, and the order of record and effect are read together"),
     ("approval/ledger.rs", "the order of judgement and what it needs are read together"),
+    ("approval/ledger/tests/beyond.rs", "one world of what may happen, and books of their own beside it"),
     ("approval/ledger/tests.rs", "one test for each promise of the ledger"),
     ("audit/log.rs", "queue, writer and the way back after a failed write keep one promise"),
     ("audit/log/tests.rs", "one test for each way in which writing fails"),

@@ -9,7 +9,7 @@ use tonic::{Request, Status};
 
 use super::{Channel, NO_ROOM, NO_SUCH_NODE, NOT_LISTED, People, RECONFIGURED, message};
 use crate::approval::ledger::act::{Act, Answer, Change, ChangeAnswer};
-use crate::peer::admission::{Listing, Lists};
+use crate::peer::admission::{Listing, Lists, is_shared};
 use crate::peer::name::{is_readable, looks_like_a_code};
 use crate::peer::{ListedBy, Node};
 use crate::request::NodeUuid;
@@ -18,9 +18,9 @@ const ON_THE_HOST: &str = "the list of nodes is changed on the host alone: night
 const IN_THE_FILE: &str = "this node stands in the configuration file; change it there, and reload";
 const BAD_NAME: &str = "a name has 1 to 64 letters, digits, blanks, `.`, `_`, `-`, and does not look like a match code";
 const NAME_TAKEN: &str = "another node has this name, or it is another node's UUID";
-const UUID_TAKEN: &str = "this UUID is listed, or is a former one of a listed node";
-const BAD_UUID: &str =
-    "a node's UUID has 1 to 64 printable ASCII characters, and has to be of the kind that is demanded";
+const UUID_TAKEN: &str = "this UUID is listed, is a former one of a listed node, or is what another node is called";
+const BAD_UUID: &str = "a node's UUID has 1 to 64 printable ASCII characters, and is of the kind that is demanded; one \
+     that many machines share is listed in the configuration file alone";
 const BAD_NETWORK: &str = "an address must be an address or network from which nodes may call, at most 16 of them";
 const BAD_FORMERLY: &str = "a former UUID is listed, or belongs to another node, or there are more than 16";
 const NO_CLUSTER: &str = "the configuration has no cluster of this name";
@@ -93,9 +93,10 @@ fn change(lists: &Lists, message: &v1::ChangeNodeRequest) -> Result<Change, Stat
 }
 
 fn added(lists: &Lists, uuid: &str, add: &v1::AddNode) -> Result<Node, Status> {
-    let uuid = NodeUuid::parse(uuid).ok().filter(|uuid| lists.uuid_policy().allows(uuid));
+    let uuid = NodeUuid::parse(uuid).ok().filter(|uuid| lists.uuid_policy().allows(uuid) && !is_shared(uuid));
     let uuid = uuid.ok_or_else(|| Status::invalid_argument(BAD_UUID))?;
-    if is_taken(lists, &uuid, None) {
+    let is_name = everything(lists).any(|node| *node.name == *uuid.as_str());
+    if is_taken(lists, &uuid, None) || is_name {
         return Err(Status::already_exists(UUID_TAKEN));
     }
     let cluster = Some(&*add.cluster).filter(|cluster| !cluster.is_empty());

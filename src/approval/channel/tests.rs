@@ -1,5 +1,8 @@
 //! Who may listen and answer on a channel, for whom, and for how long.
 
+mod beyond;
+mod node_list;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;

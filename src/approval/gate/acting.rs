@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Gate, NotActed, NotApproved, Unrecorded};
 use crate::approval::ask::{AskId, Event, Terms};
-use crate::approval::ledger::act::{Act, Answer};
+use crate::approval::ledger::act::{Act, Answer, ChangeAnswer};
 use crate::clock::Now;
 use crate::peer::admission::Generation;
 use crate::peer::standing::Standing;
@@ -43,7 +43,9 @@ impl Gate {
             (answer, events, ledger.standing(), rehearsal.standing(), ledger.revision())
         };
         let _answering = self.answering();
-        if rehearsed.is_empty() {
+        // A vote for another list of nodes counts before there is anything to record.
+        let is_counted = matches!(answer, Answer::NodeChanged(ChangeAnswer::Counted(_)));
+        if rehearsed.is_empty() && !is_counted {
             return Ok(answer);
         }
         if matches!(answer, Answer::Unlocked(true)) {
@@ -58,6 +60,8 @@ impl Gate {
             if matches!(answer, Answer::Unlocked(true)) {
                 self.keys.wipe();
             }
+            // It may be on the disk all the same, when what failed came after it: a restart must not find it there.
+            self.unsaved.fetch_or(must_be_saved, Ordering::Relaxed);
             return recorded.map(|()| answer).map_err(NotActed::Unrecorded);
         }
         if recorded.is_ok() && must_be_saved {
@@ -73,7 +77,7 @@ impl Gate {
             self.save().await;
         }
         self.record_the_rest(&rehearsed, &events).await;
-        if rehearsed.iter().any(is_no) {
+        if rehearsed.iter().any(|event| is_no(event) || matches!(event, Event::NodeChanged { .. })) {
             // Nothing more leaves under what has just ended once the person is answered.
             drop(self.passing.write().await);
         }

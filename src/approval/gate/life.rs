@@ -10,6 +10,7 @@ use crate::approval::policy::{Action, Rule};
 use crate::clock::Now;
 use crate::peer::admission::Lists;
 use crate::peer::standing::Lock;
+use crate::request::NodeUuid;
 
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -153,6 +154,12 @@ impl Gate {
         self.ledger().grants(self.clock.now()).collect()
     }
 
+    /// Whether a denial or block of this node is in force, listed or not.
+    #[must_use]
+    pub fn has_refused(&self, node: &NodeUuid) -> bool {
+        self.ledger().refusals().any(|refusal| refusal.node == *node)
+    }
+
     /// Whether everything is refused.
     #[must_use]
     pub fn locked(&self) -> Option<Lock> {
@@ -190,6 +197,9 @@ impl Gate {
     pub async fn drain(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        // What could not be saved, or was put off, is tried once more.
+        let _nobody_acts = self.acting.lock().await;
+        self.save().await;
     }
 
     /// Whether nobody is asked any more.

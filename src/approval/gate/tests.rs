@@ -1,7 +1,9 @@
 //! Acts against records that are slow, fail, or outlast the caller.
 
+mod beyond;
 mod holding;
 mod life;
+mod locking;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,6 +37,8 @@ struct SlowRecords {
     saves: Mutex<Vec<Standing>>,
     audit_fails: AtomicBool,
     save_fails: AtomicBool,
+    /// The state is saved, and what follows fails.
+    fails_after_save: AtomicBool,
     /// Held by a test that wants nothing to be written meanwhile.
     pen: tokio::sync::Mutex<()>,
 }
@@ -56,6 +60,9 @@ impl Records for SlowRecords {
                 return Err(Unrecorded("no space for the state".into()));
             }
             lock(&self.saves).extend(standing.cloned());
+            if self.fails_after_save.load(Ordering::Relaxed) && standing.is_some() {
+                return Err(Unrecorded("no space for the record of the save".into()));
+            }
             Ok(())
         })
     }

@@ -132,6 +132,8 @@ pub enum Answer {
     Unblocked(usize),
     /// There are more denials and blocks than are kept; nothing changed.
     TooManyRefusals,
+    /// Two of the asks are of the same unlisted node; nothing changed.
+    SameNodeTwice,
     /// To several asks, each with what became of it.
     All(Vec<(AskId, Self)>),
     /// What became of each grant that was wanted.
@@ -174,12 +176,8 @@ impl Ledger {
             Act::Vote { ask, by, verdict } => self.vote(now, *ask, by, *verdict, &mut events),
             Act::Block { node, by, lasts } => {
                 let lasts = lasts.unwrap_or(self.timings.block_for);
-                self.refuse(
-                    now,
-                    &No { node, origin: None, kind: RefusalKind::Block, by: &by.vote, lasts, ask: None },
-                    &mut events,
-                )
-                .map_or(Answer::TooManyRefusals, Answer::Blocked)
+                let no = No { node, origin: None, kind: RefusalKind::Block, by: &by.vote, lasts, ask: None };
+                self.refuse(now, &no, &mut events).map_or(Answer::TooManyRefusals, Answer::Blocked)
             }
             Act::Unblock { node, by } => {
                 let (lifted, kept) =
@@ -209,8 +207,10 @@ impl Ledger {
 
     /// Each ask of the list is answered by itself, and no other.
     fn vote_all(&mut self, now: Now, asks: &[AskId], by: &Voter, verdict: Verdict, events: &mut Vec<Event>) -> Answer {
-        let (before, told) = (self.clone(), events.len());
-        let mut answers = Vec::with_capacity(asks.len());
+        if matches!(verdict, Verdict::Approve(_)) && self.claim_the_same(asks) {
+            return Answer::SameNodeTwice;
+        }
+        let (before, told, mut answers) = (self.clone(), events.len(), Vec::with_capacity(asks.len()));
         for id in asks {
             match self.vote(now, *id, by, verdict, events) {
                 full @ (Answer::TooManyRefusals | Answer::NoRoom) => {
@@ -235,8 +235,7 @@ impl Ledger {
         if !ask.requirement.approvers.contains(&vote.approver) {
             return Answer::NotAnApprover(Box::new(ask.clone()));
         }
-        let answered = ask.clone();
-        let is_enrolment = ask.purpose == Purpose::Enrolment;
+        let (answered, is_enrolment) = (ask.clone(), ask.purpose == Purpose::Enrolment);
         if is_enrolment && matches!(verdict, Verdict::Approve(_)) && !self.has_room_for_entry(&answered.node) {
             return Answer::NoRoom;
         }

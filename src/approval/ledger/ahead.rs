@@ -6,11 +6,12 @@ use super::act::Answer;
 use super::grant::Grant;
 use super::{Ledger, Timings};
 use crate::approval::ask::{AskId, Event, Fresh, LiveGrant, Proposal, Voter};
-use crate::approval::policy::{Action, Requirement, Rule};
+use crate::approval::policy::{Action, Policy, Requirement, Rule};
 use crate::clock::{Moment, Now};
+use crate::peer::admission::Lists;
 use crate::peer::standing::{KeptVote, MAX_GRANTS_AHEAD, Refusal};
 use crate::peer::{ListedNode, Node, Origin};
-use crate::request::NodeUuid;
+use crate::request::{NodeUuid, Operation};
 
 /// How long what has some of its votes waits for the others, after the last of them.
 pub const PENDING_FOR: Duration = Duration::from_secs(10 * 60);
@@ -41,7 +42,7 @@ pub enum GrantAnswer {
     Granted(LiveGrant),
     /// It needs more votes.
     Counted(Proposal),
-    /// The person had voted for it before; nothing changed.
+    /// The person had voted for it before. At most it has become less.
     Repeated(Proposal),
     /// The rule denies: nothing would be released.
     DenyRule,
@@ -104,6 +105,17 @@ impl Pending {
             votes: self.votes.iter().map(KeptVote::vote).collect(),
             requirement: self.requirement.clone(),
         })
+    }
+
+    /// Whether under this configuration it would need the same votes.
+    pub(super) fn is_still_wanted(&self, policy: &Policy, lists: &Lists) -> bool {
+        match &self.what {
+            PendingWhat::Grant { node, origin, .. } => {
+                let rule = policy.rule(node, *origin, Operation::Unseal);
+                lists.has(node) && rule.action != Action::Deny && rule.requirement == self.requirement
+            }
+            PendingWhat::Change(change) => policy.requirement(change.node()) == self.requirement,
+        }
     }
 
     fn is_about(&self, node: &Node) -> bool {
@@ -189,7 +201,9 @@ impl Ledger {
         };
         let pending = self.pending.get_mut(at)?;
         let is_new = pending.count(now, vote);
+        let mut is_less = false;
         if let PendingWhat::Grant { lasts: shortest, uses: fewest, .. } = &mut pending.what {
+            is_less = lasts < *shortest || uses < *fewest;
             *shortest = lasts.min(*shortest);
             *fewest = uses.min(*fewest);
         }
@@ -200,11 +214,10 @@ impl Ledger {
             return self.give(now, wanted, origin, by, votes, (lasts, uses), events);
         }
         let proposal = pending.proposal()?;
-        if is_new {
+        if is_new || is_less {
             events.push(Event::Proposed { proposal: proposal.clone(), by: by.clone() });
-            return Some(GrantAnswer::Counted(proposal));
         }
-        Some(GrantAnswer::Repeated(proposal))
+        Some(if is_new { GrantAnswer::Counted(proposal) } else { GrantAnswer::Repeated(proposal) })
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a part of what was decided")]
@@ -251,13 +264,15 @@ impl Ledger {
         };
         let (ended, kept): (Vec<Grant>, Vec<Grant>) = std::mem::take(&mut self.grants).into_iter().partition(is_meant);
         self.grants = kept;
-        let waiting = self.pending.len();
         let ended: Vec<LiveGrant> = ended.iter().map(|grant| grant.shown(now)).collect();
+        let mut is_anything = !ended.is_empty();
         if let WhichGrants::Nodes(nodes) = which {
             let is_kept = |pending: &Pending| !matches!(&pending.what, PendingWhat::Grant { node, .. } if nodes.contains(&node.uuid));
+            let before = self.pending.len();
             self.pending.retain(is_kept);
+            is_anything |= self.pending.len() < before;
         }
-        if !ended.is_empty() || self.pending.len() < waiting {
+        if is_anything {
             events.push(Event::Revoked { ended: ended.clone(), by: by.clone() });
         }
         Answer::Revoked(ended)

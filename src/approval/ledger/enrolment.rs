@@ -1,5 +1,6 @@
 //! Nodes that are not listed, and the list that people keep.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::act::Answer;
@@ -149,6 +150,16 @@ impl Ledger {
         others.into_iter().find(|other| *other.name == *name && other.uuid != node.uuid)
     }
 
+    /// Whether two of these are of the same unlisted node, from different addresses. One yes to both says nothing about which
+    /// is the node.
+    pub(super) fn claim_the_same(&self, asks: &[AskId]) -> bool {
+        let mut claims = BTreeMap::new();
+        asks.iter()
+            .filter_map(|id| self.asks.get(id))
+            .filter(|ask| ask.purpose == Purpose::Enrolment)
+            .any(|ask| claims.insert(&ask.node.uuid, ask.id).is_some_and(|other| other != ask.id))
+    }
+
     /// A yes to an unlisted node: it is listed, and what it asked to seal is approved.
     pub(super) fn enrol(&mut self, now: Now, id: AskId, by: &Voter, events: &mut Vec<Event>) -> Answer {
         let lease = self.asks.get(&id).map_or(Duration::ZERO, |ask| ask.lease);
@@ -165,6 +176,12 @@ impl Ledger {
             self.enrolments.remove(at);
         }
         events.push(Event::Closed(closed.clone()));
+        let is_rival = |ask: &&Ask| ask.purpose == Purpose::Enrolment && ask.node.uuid == entry.node.uuid;
+        let rivals: Vec<AskId> = self.asks.values().filter(is_rival).map(|ask| ask.id).collect();
+        for id in rivals {
+            // The identifier has its node. Whoever else claims it calls from another address than is listed for it.
+            events.extend(self.close(id, Outcome::Expired, None, now, Duration::ZERO).map(Event::Closed));
+        }
         let node = ListedNode::new(entry.node.clone());
         events.push(Event::NodeChanged { entry, change: NodeChange::Listed, by: by.clone() });
         if closed.ask.operation == Operation::Seal {

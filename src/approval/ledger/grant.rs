@@ -128,7 +128,7 @@ impl Grant {
     }
 
     /// Whether it may serve `call` under the rule of now, which may be stricter than the one it was given under.
-    pub(super) fn serves(&self, now: Moment, call: &Call, rule: &Rule) -> bool {
+    pub(super) fn serves(&self, now: Now, call: &Call, rule: &Rule) -> bool {
         let covers = match (self.operation, call.operation) {
             (Operation::Unseal, _) | (Operation::Seal, Operation::Seal) => true,
             (Operation::Seal, Operation::Unseal) => {
@@ -138,9 +138,15 @@ impl Grant {
         covers
             && self.node.uuid == call.node.uuid
             && self.origin == call.origin
-            && now < self.until
+            && !self.is_over(now)
             && self.uses_left > 0
             && rule.requirement.is_met_by(&self.votes)
+    }
+
+    /// Whether its time is over. That of a grant ahead is over by either clock: after a restart the one that does not jump
+    /// knows only what the other said then, and a host without a battery-backed clock begins with the time of its last shutdown.
+    pub(super) fn is_over(&self, now: Now) -> bool {
+        now.moment >= self.until || self.ahead.as_ref().is_some_and(|ahead| ahead.until <= now.wall)
     }
 
     /// Gives one use back: junk from a neighbour must not use up what the node needs. Not for ever: each try costs a

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::act::MAX_USES;
 use super::{Ledger, Timings};
 use crate::approval::ask::{Ask, AskId, Event, Outcome, Purpose};
 use crate::approval::policy::{Action, Approver, Policy, Vote};
 use crate::clock::Now;
+use crate::peer::Origin;
 use crate::peer::admission::Lists;
 
 impl Ledger {
@@ -50,9 +53,13 @@ impl Ledger {
         });
 
         self.revision += u64::from(ahead_before != self.ahead_to_keep());
-        // Votes that were not enough yet are for what was, and are easily said again.
-        self.pending.clear();
+        // Votes only get fewer and the requirement stays the same, so that nothing comes into force by this.
+        self.pending.retain_mut(|pending| {
+            pending.votes.retain(|vote| counts(&vote.vote()));
+            !pending.votes.is_empty() && pending.is_still_wanted(policy, lists)
+        });
 
+        self.move_refusals(lists);
         let asks_the_same = |ask: &Ask| is_asked(ask, policy, lists);
         let outdated: Vec<AskId> = self.asks.values().filter(|ask| !asks_the_same(ask)).map(|ask| ask.id).collect();
         let closed = outdated.into_iter().filter_map(|id| self.close(id, Outcome::Expired, None, now, Duration::ZERO));
@@ -66,6 +73,33 @@ impl Ledger {
             }
         }
         events
+    }
+}
+
+impl Ledger {
+    /// What was said no to from somewhere is still refused from there when the node's addresses are others: a no must not
+    /// be gone because somebody listed an address, or took one away.
+    fn move_refusals(&mut self, lists: &Lists) {
+        for bound in &mut self.refusals {
+            let refusal = &mut bound.refusal;
+            let (Some(origin), Some(node)) = (refusal.origin, lists.node(&refusal.node)) else { continue };
+            let is_listed =
+                |network: &IpNet| node.addresses.iter().any(|one| one.contains(network) || network.contains(one));
+            let moved = match origin {
+                // From all of those, which nobody knows any more: from everywhere.
+                Origin::Listed if node.addresses.is_empty() => None,
+                Origin::Listed => Some(Origin::Listed),
+                Origin::PerAddress(network) | Origin::OtherAddress(network) if node.addresses.is_empty() => {
+                    Some(Origin::PerAddress(network))
+                }
+                Origin::PerAddress(network) | Origin::OtherAddress(network) if is_listed(&network) => {
+                    Some(Origin::Listed)
+                }
+                Origin::PerAddress(network) | Origin::OtherAddress(network) => Some(Origin::OtherAddress(network)),
+            };
+            self.revision += u64::from(moved != refusal.origin);
+            refusal.origin = moved;
+        }
     }
 }
 

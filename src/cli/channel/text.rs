@@ -65,7 +65,10 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
 /// The line that is the same wherever an ask is shown.
 pub(in crate::cli) fn headline(ask: &v1::Ask) -> String {
     if ask.purpose() == v1::Purpose::Enrolment {
-        let more = if ask.operation() == v1::Operation::Seal { ", and a key for a new disk" } else { "" };
+        let more = match ask.operation() {
+            v1::Operation::Seal => ", and a key for a new disk",
+            _ => ", and has a disk to unlock: it was listed before, or has another UUID now",
+        };
         return format!(
             "{}  a machine that is not listed wants to be added{more} · {}",
             printable(&ask.code),
@@ -84,7 +87,9 @@ pub(in crate::cli) fn closed(closed: &v1::Closed) -> String {
     let by = if closed.by.is_empty() { String::new() } else { format!(" by {}", printable(&closed.by)) };
     let lasts = span(u64::from(closed.for_seconds) * 1000);
     let outcome = match closed.outcome() {
-        v1::Outcome::Approved if ask.purpose() == v1::Purpose::Enrolment => format!("listed from now on{by}"),
+        v1::Outcome::Approved if ask.purpose() == v1::Purpose::Enrolment => format!(
+            "listed from now on{by}, from this address alone; another one: nightlatch nodes pin NODE ADDRESS --add"
+        ),
         v1::Outcome::Approved if closed.collectable_for_seconds > 0 => format!(
             "approved{by} for {lasts}; the node may collect it for {}",
             span(u64::from(closed.collectable_for_seconds) * 1000)
@@ -97,6 +102,26 @@ pub(in crate::cli) fn closed(closed: &v1::Closed) -> String {
         v1::Outcome::Unspecified => "closed".to_owned(),
     };
     format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
+}
+
+/// What somebody else types who agrees: an approval from another address would be another one.
+pub(in crate::cli) fn say_the_same(proposal: Option<&v1::Proposal>) -> String {
+    let node = proposal.and_then(|proposal| proposal.node.as_ref());
+    let node = node.map_or("NODE", |node| if node.name.is_empty() { "NODE" } else { &node.name });
+    let address = proposal.map(|proposal| printable(one_address(&proposal.address))).unwrap_or_default();
+    let from = if address.is_empty() { String::new() } else { format!(" --address {address}") };
+    format!("nightlatch grant {}{from}", quoted(node))
+}
+
+/// A network of one peer as an address of it.
+fn one_address(network: &str) -> &str {
+    network.split_once('/').map_or(network, |(address, _)| address)
+}
+
+/// For a shell.
+pub(in crate::cli) fn quoted(text: &str) -> String {
+    let is_plain = |char: char| char.is_alphanumeric() || matches!(char, '.' | '_' | '-' | ':' | '/');
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
 }
 
 /// What an ask or a proposal still lacks.

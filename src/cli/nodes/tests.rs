@@ -95,7 +95,8 @@ async fn told(answer: Answer, words: &[&str]) -> (Result<String, Failure>, Vec<v
     let directory = TempDir::new().expect("a directory");
     let (connection, asked) = server(&directory, answer);
     let args = Args::try_parse_from(["nodes"].iter().chain(words)).map_err(|error| error.to_string()).expect("fine");
-    let shown = done(connection, args.command.unwrap_or(Command::List), args.channel.json).await;
+    let shown =
+        done(connection, args.command.unwrap_or(Command::List), args.channel.json).await.map(|(shown, _)| shown);
     let asked = std::mem::take(&mut *asked.lock().expect("unpoisoned"));
     (shown, asked)
 }

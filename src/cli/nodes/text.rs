@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use nightlatch_approval_api::v1;
 use nightlatch_approval_api::v1::change_node_request::Change;
 
-use crate::cli::channel::text::{ago, printable};
+use crate::cli::channel::text::{ago, printable, quoted};
 use crate::cli::check::table;
 
 pub(super) fn list(snapshot: &v1::Snapshot, now: i64) -> String {
@@ -145,10 +145,4 @@ fn addresses(status: &v1::NodeStatus) -> String {
         [] => "anywhere within the allowed networks, and each address is approved by itself".to_owned(),
         some => printable(&some.join(", ")),
     }
-}
-
-/// As a shell takes it.
-fn quoted(text: &str) -> String {
-    let is_plain = |char: char| char.is_alphanumeric() || matches!(char, '.' | '_' | '-' | ':' | '/');
-    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
 }

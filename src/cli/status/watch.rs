@@ -75,7 +75,7 @@ impl Server {
         match self {
             Self::Awaited => "asking the server …\n".to_owned(),
             Self::Seen(look) => page::page(look, now(), all),
-            Self::Asleep => "the server sleeps, since nothing has called for long: nothing is open or approved\n\
+            Self::Asleep => "the server sleeps, since nothing has called for long: nothing is open; what was approved ahead stays so\n\
                              waiting for a call to wake it; nightlatch status without --watch wakes it too\n"
                 .to_owned(),
             Self::Lost(_) => format!(

@@ -233,10 +233,8 @@ async fn a_passphrase_salt_or_id_that_changed_in_memory_derives_nothing() {
         |shared| shared.id = KeyId::from_bytes([0; 8]),
     ];
     for damage in damages {
-        let PassphraseKey(shared) = key_with(Stretcher::new());
-        let mut shared = Arc::into_inner(shared).expect("nobody else has it");
-        damage(&mut shared);
-        let key = PassphraseKey(Arc::new(shared));
+        let mut key = key_with(Stretcher::new());
+        damage(Arc::get_mut(&mut key.0).expect("nobody else has it"));
         for operation in [Operation::Seal, Operation::Unseal] {
             let keks = key.keks(&approved("cp-1", &[], operation)).await;
             assert!(matches!(keks, Err(Unavailable::Damaged(_))), "{keks:?}");

@@ -122,19 +122,29 @@ impl Lists {
             conflict: Some(conflict),
         };
         if let Some(other) = self.by_uuid.get(&node.uuid) {
-            return not(format!("the configuration lists this UUID as `{}`, which is what counts", other.name));
+            return not(format!(
+                "the configuration lists this UUID as `{}`, which is what counts, former UUIDs too; it comes into force when \
+                 that is taken out",
+                other.name
+            ));
         }
         if let Some(heir) = self.configured.iter().find(|other| other.formerly.contains(&node.uuid)) {
             return not(format!("in the configuration, this is a former UUID of `{}`", heir.name));
         }
+        if let Some(gone) = node.cluster.as_ref().filter(|cluster| !self.clusters.contains(*cluster)) {
+            return not(format!(
+                "the configuration has no cluster `{gone}` any more, whose rules are its own: add that again, or forget the \
+                 node and add it anew"
+            ));
+        }
         let mut conflicts = Vec::new();
         if names.contains(&node.name) {
-            let longer: Box<str> = format!("{}-{}", node.name, in_name(&node.uuid, 8)).into();
             conflicts.push(format!("another node is called `{}`", node.name));
-            node.name = if names.contains(&longer) { in_name(&node.uuid, 64).into() } else { longer };
-        }
-        if let Some(gone) = node.cluster.take_if(|cluster| !self.clusters.contains(cluster)) {
-            conflicts.push(format!("the configuration has no cluster `{gone}` any more"));
+            let longer = [format!("{}-{}", node.name, in_name(&node.uuid, 8)), in_name(&node.uuid, 64)];
+            // Identifiers that differ in characters alone that names have not become the same name.
+            let numbered = (2_usize..).map(|number| format!("{}-{number}", in_name(&node.uuid, 56)));
+            let free = longer.into_iter().chain(numbered).map(Box::from).find(|name| !names.contains(name));
+            node.name = free.unwrap_or_default();
         }
         node.formerly.retain(|old| {
             let is_free = !self.by_uuid.contains_key(old) && !listed.contains(old) && former.insert(old.clone());
@@ -199,17 +209,26 @@ impl Lists {
             && self.node(uuid).is_none()
             && !is_shared(uuid)
             && self.uuid_policy.allows(uuid)
-            && !self.nodes().any(|node| node.formerly.contains(uuid));
+            // Else a command that names one of them could mean the other.
+            && !self.nodes().any(|node| node.formerly.contains(uuid) || *node.name == *uuid.as_str())
+            && !self.listings.iter().any(|it| it.made.uuid == *uuid || it.made.formerly.contains(uuid));
         may.then(|| {
-            ListedNode::new(Node {
-                uuid: uuid.clone(),
-                name: new_name(uuid, 8),
-                cluster: cluster.clone(),
-                addresses: vec![peer.network()],
-                formerly: vec![],
-                bind_address: false,
-                listed_by: ListedBy::People,
-            })
+            let node = Node::clone(&self.unlisted(uuid));
+            ListedNode::new(Node { cluster: cluster.clone(), addresses: vec![peer.network()], ..node })
+        })
+    }
+
+    /// A node that is not listed, as people are told of it.
+    #[must_use]
+    pub fn unlisted(&self, uuid: &NodeUuid) -> ListedNode {
+        ListedNode::new(Node {
+            uuid: uuid.clone(),
+            name: new_name(uuid, 8),
+            cluster: self.enrolment.as_ref().and_then(|enrolment| enrolment.cluster.clone()),
+            addresses: vec![],
+            formerly: vec![],
+            bind_address: false,
+            listed_by: ListedBy::People,
         })
     }
 

@@ -137,7 +137,11 @@ fn run(ledger: &mut Ledger, books: &mut Books, number: u16, step: Step) {
         Step::Call { node, from, operation, blob, action, quorum } => {
             let call = match from {
                 0 => call(NODES[node], operation, blob),
-                last => from_address(call(NODES[node], operation, blob), last),
+                last => {
+                    let mut call = from_address(call(NODES[node], operation, blob), last);
+                    call.origin = call.node.origin(&call.peer);
+                    call
+                }
             };
             let rule = Rule { action, requirement: requirement(&["alice", "bob", "carol"], quorum) };
             let mut id = [0; 16];

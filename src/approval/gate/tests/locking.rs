@@ -1,0 +1,148 @@
+//! The lock while acts fail to be recorded, and nodes that want to be listed.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use super::super::*;
+use super::beyond::{LOCK, house, house_of, voter};
+use super::{Bench, HandClock, SlowRecords};
+use crate::approval::ask::Verdict;
+use crate::approval::ledger::act::{Act, Answer};
+
+const UNLOCK: fn() -> Act = || Act::Unlock { by: voter("alice") };
+
+/// What is done to the keys, and whether everything was locked then.
+#[derive(Default)]
+struct Drawer {
+    done: Mutex<Vec<(&'static str, bool)>>,
+    gate: OnceLock<Arc<Gate>>,
+}
+
+impl Drawer {
+    fn note(&self, what: &'static str) {
+        let locked = self.gate.get().is_some_and(|gate| gate.locked().is_some());
+        lock(&self.done).push((what, locked));
+    }
+
+    fn house() -> (Arc<Self>, Bench) {
+        let drawer = Arc::<Self>::default();
+        let (clock, records) = (Arc::<HandClock>::default(), Arc::<SlowRecords>::default());
+        let bench = house_of(Standing::default(), 1, clock, records, Arc::clone(&drawer) as Arc<dyn Keys>);
+        assert!(drawer.gate.set(Arc::clone(&bench.gate)).is_ok());
+        (drawer, bench)
+    }
+}
+
+impl Keys for Drawer {
+    fn wipe(&self) {
+        self.note("wiped");
+    }
+
+    fn load(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.note("read");
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn keys_are_gone_when_the_lock_is_answered_and_there_before_it_ends() {
+    let (drawer, bench) = Drawer::house();
+    bench.do_it(LOCK()).await.expect("recorded");
+    assert_eq!(*lock(&drawer.done), [("wiped", true)]);
+    bench.do_it(UNLOCK()).await.expect("recorded");
+    assert_eq!(*lock(&drawer.done), [("wiped", true), ("read", true)]);
+    assert!(bench.gate.locked().is_none());
+    assert!(matches!(bench.do_it(UNLOCK()).await, Ok(Answer::Unlocked(false))));
+    assert_eq!(lock(&drawer.done).len(), 2, "nothing is read when nothing was locked");
+}
+
+#[tokio::test]
+async fn a_lock_that_cannot_be_recorded_locks_and_is_saved_later() {
+    let (drawer, bench) = Drawer::house();
+    bench.granted(8).await;
+    for fails in [&bench.records.audit_fails, &bench.records.save_fails] {
+        fails.store(true, Ordering::Relaxed);
+    }
+    assert!(matches!(bench.do_it(LOCK()).await, Err(NotActed::Unsaved(_))));
+    assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Locked))));
+    assert_eq!(*lock(&drawer.done), [("wiped", true)]);
+    assert!(bench.gate.is_unsaved() && bench.on_disk().lock.is_none());
+    for fails in [&bench.records.audit_fails, &bench.records.save_fails] {
+        fails.store(false, Ordering::Relaxed);
+    }
+    bench.gate.tick().await.expect("recorded");
+    assert!(bench.on_disk().lock.is_some() && bench.on_disk().grants.is_empty());
+    let again = house(bench.on_disk(), 1);
+    assert!(matches!(again.call().await, Err(NotApproved::Refused(Reason::Locked))));
+}
+
+#[tokio::test]
+async fn an_unlock_that_cannot_be_recorded_ends_nothing_and_wipes_the_keys_again() {
+    type Fails = fn(&SlowRecords) -> &AtomicBool;
+    let audit: Fails = |records| &records.audit_fails;
+    let save: Fails = |records| &records.save_fails;
+    let after: Fails = |records| &records.fails_after_save;
+    for fails in [audit, save, after] {
+        let (drawer, bench) = Drawer::house();
+        bench.do_it(LOCK()).await.expect("recorded");
+        fails(&bench.records).store(true, Ordering::Relaxed);
+        assert!(matches!(bench.do_it(UNLOCK()).await, Err(NotActed::Unrecorded(_))));
+        fails(&bench.records).store(false, Ordering::Relaxed);
+        assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Locked))));
+        assert_eq!(*lock(&drawer.done), [("wiped", true), ("read", true), ("wiped", true)]);
+        bench.gate.tick().await.expect("recorded");
+        assert!(bench.on_disk().lock.is_some(), "nor has a restart ended it");
+    }
+}
+
+/// A node that is not listed, from here.
+async fn stranger(bench: &Bench, uuid: &str, last: u8, operation: Operation) -> NotApproved {
+    let data = vec![1; if operation == Operation::Seal { 32 } else { 60 }];
+    let request = Request::parse(operation, uuid, data).expect("well-formed");
+    let peer = Peer::plaintext(([192, 0, 2, last], 1).into());
+    let candidate = bench.admission.candidate(bench.clock.now().moment, &request, &peer).expect("it may ask");
+    bench.gate.enrol(&candidate, &Caller { deadline: None, gone: CancellationToken::new() }).await
+}
+
+fn open(bench: &Bench) -> Vec<AskId> {
+    bench.gate.subscribe("cli").expect("room").asks.iter().map(|ask| ask.id).collect()
+}
+
+#[tokio::test]
+async fn a_node_that_was_listed_seals_and_a_second_claim_to_its_identifier_is_closed() {
+    let bench = house(Standing::default(), 1);
+    for last in [50, 51] {
+        bench.clock.0.store(usize::from(last), Ordering::Relaxed);
+        let answered = stranger(&bench, "claimed", last, Operation::Seal).await;
+        assert!(matches!(answered, NotApproved::Waiting { .. }), "{answered:?}");
+    }
+    let asks = open(&bench);
+    let both = Act::VoteAll { asks: asks.clone(), by: voter("alice"), verdict: Verdict::Approve(None) };
+    assert!(matches!(bench.do_it(both).await, Ok(Answer::SameNodeTwice)));
+    assert_eq!(open(&bench), asks, "nothing was changed");
+    let decided = bench.do_it(bench.vote(asks[0], Verdict::Approve(None))).await;
+    assert!(matches!(decided, Ok(Answer::Decided(_))), "{decided:?}");
+    let late = bench.do_it(bench.vote(asks[1], Verdict::Approve(None))).await;
+    assert!(matches!(late, Ok(Answer::Closed(_))), "{late:?}");
+    assert_eq!(bench.on_disk().nodes.len(), 1);
+    for (last, sealed) in [(50, true), (51, false)] {
+        let request = Request::parse(Operation::Seal, "claimed", vec![1; 32]).expect("well-formed");
+        let peer = Peer::plaintext(([192, 0, 2, last], 1).into());
+        let admitted = bench.admission.admit(bench.clock.now().moment, request, peer).expect("listed");
+        let caller = Caller { deadline: None, gone: CancellationToken::new() };
+        assert_eq!(bench.gate.approve(admitted, &caller).await.is_ok(), sealed, "from .{last}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_listed_by_an_answer_that_cannot_be_recorded() {
+    let bench = house(Standing::default(), 1);
+    stranger(&bench, "claimed", 50, Operation::Unseal).await;
+    let ask = open(&bench)[0];
+    bench.records.fails_after_save.store(true, Ordering::Relaxed);
+    assert!(bench.do_it(bench.vote(ask, Verdict::Approve(None))).await.is_err());
+    assert!(bench.admission.lists().node(&NodeUuid::parse("claimed").expect("printable")).is_none());
+    bench.records.fails_after_save.store(false, Ordering::Relaxed);
+    bench.gate.tick().await.expect("recorded");
+    assert!(bench.on_disk().nodes.is_empty());
+}
