@@ -342,25 +342,6 @@ impl Session {
         ticket
     }
 
-    /// The request that is due. Who pressed one button after the other meant the second: it waits for the first.
-    fn next_request(&mut self) -> Option<(Ticket, Request)> {
-        let has_to_wait = |request: &Request| match request {
-            Request::Vote(vote) => {
-                self.presses.is_under_way(std::slice::from_ref(&vote.ask_id), vote.telegram_id, self.now.monotonic)
-            }
-            Request::VoteAll(vote) => self.presses.is_under_way(&vote.ask_ids, vote.telegram_id, self.now.monotonic),
-            Request::Block(_)
-            | Request::Unblock(_)
-            | Request::Grant(_)
-            | Request::Revoke(_)
-            | Request::Lock(_)
-            | Request::Look => false,
-        };
-        let at = self.requests.iter().position(|(_, request)| !has_to_wait(request))?;
-        let (ticket, mut request) = self.requests.remove(at)?;
-        if self.still_counts(ticket, &mut request) { Some((ticket, request)) } else { self.next_request() }
-    }
-
     /// The chat of the configuration that has this id now.
     fn chat(&self, id: ChatId) -> Option<&Chat> {
         self.settings.chats.iter().find(|chat| self.id_now(chat) == id)

@@ -5,7 +5,7 @@
 //! there is something about that ask to cry out, and there is an end of things to do. No message is longer than Telegram takes, and no press goes without an answer for ever.
 #![no_main]
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
@@ -117,6 +117,13 @@ impl World {
                         let is_alarming = self.alarming.contains(&vote.ask_id);
                         assert!(!is_alarming || presses.any(|(.., is_warned)| *is_warned), "they saw no warning");
                     }
+                    if let Request::VoteAll(vote) = &request {
+                        let by = vote.telegram_id.expect("somebody");
+                        let is_fresh = |at: Duration| self.now.monotonic - at < Duration::from_secs(3);
+                        assert!(self.pressed.iter().any(|(from, at, _)| *from == by && is_fresh(*at)), "nobody who may has pressed");
+                        assert!((1..=20).contains(&vote.ask_ids.len()), "more than one message shows");
+                        assert!(vote.ask_ids.iter().all(|id| !self.alarming.contains(id)), "what is warned of is in no list");
+                    }
                     self.requests.push((ticket, request));
                 }
                 Some(Output::Telegram(ticket, call)) => self.carry_out(ticket, call),
@@ -196,7 +203,11 @@ impl World {
         let mut all: Vec<_> = self.shown.iter().filter(|(_, message)| !message.buttons.is_empty()).collect();
         all.sort_by_key(|(place, _)| **place);
         let Some(((chat, id), message)) = all.get(usize::from(which / 4) % all.len().max(1)) else { return };
-        let Some(button) = message.buttons.iter().flatten().nth(usize::from(which % 4)) else { return };
+        let buttons: Vec<_> = message.buttons.iter().flatten().collect();
+        // The last one too, of however many.
+        let at = usize::from(which % 4).min(buttons.len().saturating_sub(1));
+        let last = buttons.len().saturating_sub(1);
+        let Some(button) = buttons.get(if which % 64 == 63 { last } else { at }) else { return };
         let data = button.data.clone();
         let is_warned = message.html.contains('⚠');
         let (chat, id) = (*chat, *id);
@@ -273,9 +284,12 @@ fn play(script: &mut Script<'_>, world: &mut World) -> Option<()> {
                 world.take(Input::Polled(polled));
             }
             9 => {
-                let response = v1::VoteResponse::decode(script.some()?);
-                if let Some((ticket, _)) = world.requests.pop() {
-                    let reply = response.map(|response| Reply::Vote(Box::new(response)));
+                let bytes = script.some()?;
+                if let Some((ticket, request)) = world.requests.pop() {
+                    let reply = match request {
+                        Request::VoteAll(_) => v1::VoteAllResponse::decode(bytes).map(Reply::VoteAll),
+                        _ => v1::VoteResponse::decode(bytes).map(|response| Reply::Vote(Box::new(response))),
+                    };
                     world.take(Input::Answered(ticket, reply.map_err(|_| Status::permission_denied("no"))));
                 }
             }

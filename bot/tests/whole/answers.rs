@@ -1,9 +1,9 @@
 //! From a question to what became of it.
 
-use nightlatch_approval_api::v1::{Verdict, VoteRequest};
+use nightlatch_approval_api::v1::{Ask, Verdict, VoteRequest};
 use serde_json::{Value, json};
 
-use super::approvals::ask;
+use super::approvals::{ask, node};
 use super::bot_api::Sent;
 use super::house::{ALICE, BOB, GROUP, House, STRANGER, WITH_ALICE, WITH_BOTH, button};
 
@@ -121,7 +121,7 @@ async fn more_questions_than_a_chat_takes_at_once_all_arrive_and_the_first_can_b
     let _bot = house.start().await;
     let codes: Vec<String> = (1..=8).map(|number| format!("N{number:03}")).collect();
     for (number, code) in (1..=8).zip(&codes) {
-        house.server.open(nightlatch_approval_api::v1::Ask { code: code.clone(), ..ask(number) });
+        house.server.open(Ask { code: code.clone(), ..ask(number) });
     }
     let first = house.prompt(ALICE, &codes[0]).await;
     house.press(ALICE, ALICE, &first, 'a').await;
@@ -132,4 +132,24 @@ async fn more_questions_than_a_chat_takes_at_once_all_arrive_and_the_first_can_b
     }
     assert_eq!(house.api.messages(ALICE).len(), 8);
     assert_eq!(house.server.votes(), [vote(1, Verdict::Approve, ALICE, None)]);
+}
+
+#[tokio::test]
+async fn a_rack_that_comes_back_is_one_message_and_one_press() {
+    let house = House::new(WITH_ALICE).await;
+    let bot = house.start().await;
+    let home = |number| Ask { node: Some(node(number)), ..ask(number) };
+    for number in 1..=6 {
+        house.server.open(home(number));
+    }
+    let list = house.api.wait_for_message(ALICE, |sent| sent.plain.contains("6 nodes of home want to unlock")).await;
+    let answer = house.press(ALICE, ALICE, &list, 'A').await;
+    assert_eq!(answer, "✅ Approved: 6.");
+    let over = house.says(ALICE, list.id, "6 nodes of home: nothing waits here any more").await;
+    assert!(over.buttons.is_empty(), "{over:?}");
+    assert_eq!(over.plain.matches("approved by alice").count(), 6, "{}", over.plain);
+    bot.stop().await;
+    assert_eq!(house.api.messages(ALICE).len(), 1);
+    let expected: Vec<_> = (1..=6).map(|number| vote(number, Verdict::Approve, ALICE, None)).collect();
+    assert_eq!(house.server.votes(), expected);
 }

@@ -25,7 +25,8 @@ pub(crate) fn ask(number: u8) -> v1::Ask {
         id: vec![number; 16],
         code: format!("K7Q{number}"),
         operation: v1::Operation::Unseal.into(),
-        node: Some(node(number)),
+        // Each of a cluster of its own, so that each has a message of its own.
+        node: Some(v1::Node { cluster: format!("of cp-{number}"), ..node(number) }),
         address: format!("192.0.2.{number}"),
         origin: v1::Origin::Listed.into(),
         tls: true,
@@ -345,8 +346,15 @@ impl Approvals for Service {
         Ok(Response::new(v1::UnblockResponse { ended: u32::try_from(ended).expect("a few") }))
     }
 
-    async fn vote_all(&self, _: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
-        Err(Status::unimplemented("not asked here"))
+    async fn vote_all(&self, request: Request<v1::VoteAllRequest>) -> Answer<v1::VoteAllResponse> {
+        let v1::VoteAllRequest { ask_ids, verdict, telegram_id, for_seconds } = request.into_inner();
+        let mut votes = vec![];
+        for ask_id in ask_ids {
+            let vote = v1::VoteRequest { ask_id: ask_id.clone(), verdict, telegram_id, for_seconds };
+            let v1::VoteResponse { result, ask, closed } = self.vote(Request::new(vote)).await?.into_inner();
+            votes.push(v1::Voted { ask_id, result, ask, closed });
+        }
+        Ok(Response::new(v1::VoteAllResponse { votes }))
     }
 
     async fn grant(&self, _: Request<v1::GrantRequest>) -> Answer<v1::GrantResponse> {

@@ -252,6 +252,22 @@ fn what_comes_after_a_minute_or_after_all_were_answered_rings_anew() {
 }
 
 #[test]
+fn a_list_is_joined_within_a_minute_of_the_last_and_before_its_reminder() {
+    // When each comes, in seconds after the one before; and how many messages ask then.
+    for (waits, asked) in [([10, 50, 50], 1), ([10, 65, 5], 2), ([50, 50, 25], 2)] {
+        let mut world = home();
+        world.open(1);
+        for (number, wait) in (2..).zip(waits) {
+            world.wait(seconds(wait));
+            world.open(number);
+        }
+        world.wait(seconds(1));
+        let shown = world.chats[&CHAT].values();
+        assert_eq!(shown.filter(|shown| !shown.message.buttons.is_empty()).count(), asked, "{waits:?}");
+    }
+}
+
+#[test]
 fn twenty_are_one_message_and_the_next_begins_another() {
     let mut world = outage(43);
     assert_eq!(world.count(CHAT), 3);
