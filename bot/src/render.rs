@@ -168,7 +168,7 @@ fn enrolment(ask: &v1::Ask, nonce: Option<Nonce>, when: When<'_>) -> Message {
     let button = |label: &str, choice| Button { label: label.to_owned(), data: Press { choice, nonce }.to_string() };
     page.finish(vec![
         vec![button(enrolment_texts::ADD, Choice::Approve), button(enrolment_texts::NOT_NOW, Choice::Deny)],
-        vec![button(buttons::BLOCK, Choice::Block)],
+        vec![button(enrolment_texts::BLOCK, Choice::Block)],
     ])
 }
 

@@ -172,6 +172,7 @@ pub(crate) mod enrolment {
     use super::Foreign;
 
     pub(crate) const ADD: &str = "➕ Add it";
+    pub(crate) const BLOCK: &str = "⛔ Block that address 24 h";
     pub(crate) const NOT_NOW: &str = "❌ Not now";
     pub(crate) const WANTED: &str = "wanted to be added";
 
@@ -432,7 +433,7 @@ pub(crate) mod closed {
     }
 
     pub(crate) fn mistake(node: &Foreign) -> String {
-        format!("A mistake? /block {node}")
+        format!("A mistake? /revoke {node}")
     }
 
     pub(crate) const NOBODY_DECIDED: &str =
@@ -717,8 +718,12 @@ pub(crate) mod list {
         format!("/{name} · {about}")
     }
 
-    pub(crate) fn well(at: &str) -> String {
-        format!("🟢 All is well · {at}")
+    pub(crate) fn well(at: &str, open: usize) -> String {
+        match open {
+            0 => format!("🟢 All is well · {at}"),
+            1 => format!("🟡 1 question waits · {at}"),
+            open => format!("🟡 {open} questions wait · {at}"),
+        }
     }
 
     pub(crate) fn connected(server: &Foreign, bot: &str, since: &str) -> String {
@@ -873,7 +878,7 @@ pub(crate) mod shared {
                                       wait, and nothing else. If you did not expect this: Deny all.";
     pub(crate) const COMPARE_ONE: &str =
         "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
-    pub(crate) const MISTAKE: &str = "A mistake? /block and the name of the node";
+    pub(crate) const MISTAKE: &str = "A mistake? /revoke and the name of the node";
     pub(crate) const OVER: &str = "⤵️ This list is not looked after any more";
     pub(crate) const OVER_MEANS: &str =
         "What still waits is asked in a newer message. /history tells what became of the rest.";

@@ -121,7 +121,7 @@ impl Channel {
         Self { look, ..self }
     }
 
-    /// The same, beside a channel of the host, where a lock can be ended.
+    /// The same, beside a channel where a lock can be ended.
     #[must_use]
     pub fn beside_the_host(self) -> Self {
         Self { can_be_unlocked: true, ..self }

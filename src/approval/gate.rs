@@ -210,8 +210,9 @@ pub const USEFUL_FOR: Duration = Duration::from_secs(1);
 /// A waiting text may change only after a hold of this length: a changed text makes current Talos call again at once.
 pub const MIN_HOLD_FOR_CHANGING_TEXT: Duration = Duration::from_secs(2);
 
-/// Events that a channel may lag behind before it is cut off.
-pub const CHANNEL_BACKLOG: usize = 256;
+/// Events that a channel may lag behind before it is cut off: what one act tells of the asks of a large installation, a lock
+/// for one, fits.
+pub const CHANNEL_BACKLOG: usize = 4096;
 
 /// Processes that are told of events through one channel at once.
 pub const MAX_SUBSCRIBERS: usize = 16;
@@ -557,7 +558,12 @@ impl Gate {
         if events.is_empty() {
             return;
         }
-        let is_known = |event: &Event| !matches!(event, Event::Changed(ask) if !ask.recorded);
+        // What no channel is told takes no room from what it is.
+        let is_known = |event: &Event| match event {
+            Event::Changed(ask) => ask.recorded,
+            Event::Voted { .. } | Event::ChangeProposed { .. } => false,
+            _ => true,
+        };
         let mut subscribers = lock(&self.subscribers);
         for event in events.into_iter().filter(is_known).map(Arc::new) {
             subscribers.retain(|subscriber| subscriber.events.try_send(Arc::clone(&event)).is_ok());

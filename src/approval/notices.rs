@@ -13,6 +13,9 @@ use crate::request::NodeUuid;
 /// Shortest time between two notices of the same kind about the same node.
 pub const TELL_EVERY: Duration = Duration::from_secs(3600);
 
+/// Nodes that notices of one kind name; those of others are one sum.
+pub const MAX_NODES_TOLD: usize = 8;
+
 /// What was told, and what is kept for the next notice. Bounded by the number of listed nodes.
 #[derive(Debug, Default)]
 pub struct Notices {
@@ -30,6 +33,10 @@ struct Window {
 impl Notices {
     /// Notes one call; gives the notice to send now, if it is the first of its kind for a while.
     pub fn note(&mut self, now: Now, kind: NoticeKind, node: Option<&ListedNode>, address: IpAddr) -> Option<Notice> {
+        let told_of = self.windows.keys().filter(|(other, node)| *other == kind && node.is_some()).count();
+        let is_known = |node: &&ListedNode| self.windows.contains_key(&(kind, Some(node.uuid.clone())));
+        // Whoever goes through a whole list of names is one message more, and not one for each name.
+        let node = node.filter(|node| told_of < MAX_NODES_TOLD || is_known(node));
         let key = (kind, node.map(|node| node.uuid.clone()));
         if let Some(window) = self.windows.get_mut(&key) {
             window.untold = window.untold.saturating_add(1);

@@ -34,8 +34,8 @@ enum Command {
     ///
     /// A machine that is not listed and wants to be added is listed with its address by it.
     ///
-    /// With --cluster it covers exactly the list that you see: nothing that asks later, nothing with a warning (which is
-    /// shown apart, to be answered by its code), and no machine that is not listed.
+    /// With --cluster it covers exactly the list that you see: nothing that asks later, nothing from a wrong address or
+    /// from two, and no machine that is not listed. These are shown apart, to be answered by their codes.
     ///
     /// Ends with 0 when all is approved, with 10 when others have to approve it too or something is left to be answered
     /// by its code, and with 11 when something is not approved, because it was denied or is not open any more.

@@ -119,6 +119,10 @@ pub fn explain(config: &Config, node: &str, address: IpAddr) -> Result<Explanati
 fn refusal(reason: NotAdmitted, uuid: &NodeUuid, address: IpAddr) -> String {
     match reason {
         NotAdmitted::Network => format!("network: {address} is in no allowed network: refused"),
+        // The file does not say whom people listed.
+        NotAdmitted::UnknownNode => {
+            format!("node: {uuid}: {reason}: refused, unless people listed it (nightlatch nodes tells)")
+        }
         reason => format!("node: {uuid}: {reason}: refused"),
     }
 }
@@ -216,7 +220,10 @@ mod tests {
         assert_eq!(outside.steps, ["network: 198.51.100.1 is in no allowed network: refused"]);
         assert!(outside.decisions.is_empty());
         let unknown = explained(&listed(""), "cp-9", "192.0.2.11");
-        assert_eq!(unknown.steps.last().expect("a step"), "node: cp-9: the node is not listed: refused");
+        assert_eq!(
+            unknown.steps.last().expect("a step"),
+            "node: cp-9: the node is not listed: refused, unless people listed it (nightlatch nodes tells)"
+        );
         assert!(unknown.decisions.is_empty());
         assert!(explain(&config(""), "a b", [192, 0, 2, 1].into()).is_err());
     }
@@ -229,7 +236,12 @@ mod tests {
         assert!(asked.steps[2].starts_with("asked: ") && asked.steps[2].contains("alice"), "{:?}", asked.steps);
         assert!(asked.decisions.is_empty(), "nothing is released before it is listed");
         let elsewhere = explained(enrolment, "9f8b7c3e-2f4d-4a1b-8c6e-5d0f9a7b3c22", "192.0.2.99");
-        assert!(elsewhere.steps[1].ends_with("the node is not listed: refused"), "{:?}", elsewhere.steps);
+        assert!(
+            elsewhere.steps[1]
+                .ends_with("the node is not listed: refused, unless people listed it (nightlatch nodes tells)"),
+            "{:?}",
+            elsewhere.steps
+        );
     }
 
     #[test]

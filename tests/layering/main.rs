@@ -165,6 +165,7 @@ const MAX_FUNCTION: usize = 60;
 
 /// Files and functions that are longer, and why.
 const LONG: &[(&str, &str)] = &[
+    ("approval/channel.rs", "one line for each call, and every text of the specification"),
     ("approval/gate.rs", "the proof, the wait for it, and the order of record and effect are read together"),
     ("approval/ledger.rs", "the order of judgement and what it needs are read together"),
     ("approval/ledger/tests/beyond.rs", "one world of what may happen, and books of their own beside it"),

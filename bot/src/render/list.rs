@@ -131,7 +131,7 @@ pub fn status(status: &Status<'_>, now_ms: i64, zone: &Zone) -> Message {
     };
     let mut page = Page::new(&match status.lock {
         Some(lock) => texts::beyond::locked(&beyond::locker(lock), &when.at(lock.at_ms)),
-        None => texts_list::well(&when.at(now_ms)),
+        None => texts_list::well(&when.at(now_ms), status.open),
     });
     page.maybe(status.lock.map(|lock| beyond::lock_means(lock).to_owned()));
     page.line(&texts_list::connected(&or(version, "?"), status.bot_version, &when.at(status.since_ms)));

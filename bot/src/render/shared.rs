@@ -2,7 +2,7 @@
 
 use nightlatch_approval_api::v1;
 
-use super::facts::{address, alarms, by, is_seal, missing, node_of};
+use super::facts::{address, alarms, by, is_enrolment, is_seal, missing, node_of};
 use super::page::Page;
 use super::{Foreign, Releases, Stage, When, keyboard};
 use crate::message::{Button, Message};
@@ -39,6 +39,9 @@ pub struct Item<'a> {
 /// decides it.
 #[must_use]
 pub fn may_share(ask: &v1::Ask) -> bool {
+    if is_enrolment(ask) {
+        return false;
+    }
     let (people, channels) = missing(ask);
     alarms(ask).is_empty() && ask.voted.is_empty() && people <= 1 && channels == 0
 }

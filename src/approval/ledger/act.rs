@@ -342,7 +342,7 @@ impl Ledger {
         }
     }
 
-    fn remember_approval(&mut self, approval: LastApproval) {
+    pub(super) fn remember_approval(&mut self, approval: LastApproval) {
         self.approvals.insert((approval.node.clone(), approval.origin), approval);
         if self.approvals.len() > MAX_APPROVALS
             && let Some(oldest) =

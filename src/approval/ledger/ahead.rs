@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::act::Answer;
 use super::grant::Grant;
 use super::{Ledger, Timings};
-use crate::approval::ask::{AskId, Event, Fresh, LiveGrant, Proposal, Voter};
-use crate::approval::policy::{Action, Policy, Requirement, Rule};
+use crate::approval::ask::{Ask, AskId, Event, Fresh, LiveGrant, Outcome, Proposal, Purpose, Voter};
+use crate::approval::policy::{Action, Policy, Requirement, Rule, Vote};
 use crate::clock::{Moment, Now};
 use crate::peer::admission::Lists;
-use crate::peer::standing::{KeptVote, MAX_GRANTS_AHEAD, Refusal};
+use crate::peer::standing::{KeptVote, LastApproval, MAX_GRANTS_AHEAD, Refusal};
 use crate::peer::{ListedNode, Node, Origin};
 use crate::request::{NodeUuid, Operation};
 
@@ -239,10 +239,25 @@ impl Ledger {
             return None;
         }
         let named = (wanted.fresh.id, self.free_code(wanted.fresh.code));
+        let counted: Vec<Vote> = votes.iter().map(KeptVote::vote).collect();
         let grant = Grant::ahead(named, ListedNode::clone(node), origin, votes, terms, now);
         let shown = grant.shown(now);
         self.grants.push(grant);
         events.push(Event::Granted { grant: shown.clone(), by: by.clone() });
+        // What is asked about just that is answered by it: left open, somebody would be reminded of it.
+        let is_answered = |ask: &Ask| {
+            ask.purpose == Purpose::Release
+                && ask.node.uuid == node.uuid
+                && ask.origin == origin
+                && ask.requirement.is_met_by(&counted)
+        };
+        let answered: Vec<AskId> = self.asks.values().filter(|ask| is_answered(ask)).map(|ask| ask.id).collect();
+        for id in answered {
+            let closed = self.close(id, Outcome::Approved, Some(by.vote.clone()), now, terms.0);
+            events.extend(closed.map(Event::Closed));
+        }
+        let by = by.vote.approver.clone();
+        self.remember_approval(LastApproval { node: node.uuid.clone(), origin, by, at: now.wall });
         Some(GrantAnswer::Granted(shown))
     }
 

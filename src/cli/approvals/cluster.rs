@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::vote::conclusion;
 use super::{json as own, text};
-use crate::cli::channel::text::{ask as shown, name, printable};
+use crate::cli::channel::text::{ask as shown, lock as locked, name, printable};
 use crate::cli::channel::{Session, in_time, json as script, print, warnings, whole_seconds};
 use crate::cli::{Failure, exit};
 
@@ -36,6 +36,10 @@ pub(super) async fn answer(
             .hint("add --yes to answer all that is open in the cluster, or answer one by one, by code"));
     }
     let snapshot = in_time(session.snapshot()).await?;
+    if let Some(lock) = &snapshot.lock {
+        session.print(|now| locked(lock, now), || json!({ "event": "locked" }))?;
+        return Err(Failure::already_told(exit::DECLINED));
+    }
     let mut open = Open::in_cluster(&snapshot, cluster, verdict);
     if open.is_empty() && !snapshot.nodes.iter().any(|status| is_of(status.node.as_ref(), cluster)) {
         return Err(Failure::new(exit::DATA, format!("no node belongs to a cluster {}", printable(cluster)))
@@ -96,9 +100,12 @@ impl Open {
     fn in_cluster(snapshot: &v1::Snapshot, cluster: &str, verdict: v1::Verdict) -> Self {
         let asks = snapshot.asks.iter().filter(|ask| is_of(ask.node.as_ref(), cluster)).cloned();
         // Only what is refused may be answered without having been looked at.
-        let (alone, meant) = asks.partition(|ask| {
+        let (mut alone, meant): (Vec<v1::Ask>, _) = asks.partition(|ask| {
             verdict == v1::Verdict::Approve && warnings(ask).any(|warning| warning != v1::Warning::NewAddress)
         });
+        // What is to be listed is no node of it yet.
+        let of_it = |ask: &&v1::Ask| is_of(ask.node.as_ref(), cluster);
+        alone.extend(snapshot.enrolments.iter().filter(of_it).cloned());
         Self { meant, alone }
     }
 
@@ -162,7 +169,7 @@ fn results(open: &Open, votes: &[v1::Voted], now: i64) -> String {
             _ => {
                 let response =
                     v1::VoteResponse { result: vote.result, ask: vote.ask.clone(), closed: vote.closed.clone() };
-                text::vote(&response, now)
+                text::vote(&response, false, now)
             }
         }
     };
@@ -227,9 +234,9 @@ mod tests {
     #[test]
     fn a_yes_to_many_covers_none_that_is_warned_of_and_no_stranger() {
         let approved = Open::in_cluster(&power_came_back(), "home", v1::Verdict::Approve);
-        assert_eq!((ids(&approved.meant), ids(&approved.alone)), (vec![1], vec![2, 5, 6]));
+        assert_eq!((ids(&approved.meant), ids(&approved.alone)), (vec![1], vec![2, 5, 6, 7]));
         let denied = Open::in_cluster(&power_came_back(), "home", v1::Verdict::Deny);
-        assert_eq!((ids(&denied.meant), ids(&denied.alone)), (vec![1, 2, 5, 6], vec![]));
+        assert_eq!((ids(&denied.meant), ids(&denied.alone)), (vec![1, 2, 5, 6], vec![7]));
     }
 
     #[test]

@@ -98,14 +98,19 @@ fn revoked_by(revoked: &v1::Revoked) -> String {
     line(&format!("      {} ended what was approved for {}", printable(&revoked.by), nodes.join(", ")))
 }
 
-pub(super) fn vote(response: &v1::VoteResponse, now: i64) -> String {
+/// What became of a vote. `is_over` when what was approved before is in force no more.
+pub(super) fn vote(response: &v1::VoteResponse, is_over: bool, now: i64) -> String {
     let shown = match (response.result(), &response.closed, &response.ask) {
         (v1::VoteResult::Closed, Some(before), _) => {
             let ago = ago(before.at_ms, now);
             let mut said = format!("{}\nthat was {ago} ago; nothing was changed now\n", closed(before));
-            if before.outcome() == v1::Outcome::Approved {
+            if before.outcome() == v1::Outcome::Approved && is_over {
+                said.push_str(
+                    "it has ended since: NOTHING is approved by it now. If the node still needs its key, it asks under a new code\n",
+                );
+            } else if before.outcome() == v1::Outcome::Approved {
                 let node = before.ask.as_ref().and_then(|ask| ask.node.as_ref());
-                let _ = writeln!(said, "to take it back: nightlatch approvals block {}", name(node));
+                let _ = writeln!(said, "to take it back: nightlatch revoke {}", name(node));
             }
             return said;
         }

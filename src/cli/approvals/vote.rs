@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use nightlatch_approval_api::v1;
+use serde_json::json;
 
 use super::{json, text};
 use crate::cli::channel::json::hex;
-use crate::cli::channel::text::{name, printable, refusal as refused};
+use crate::cli::channel::text::{lock as locked, name, printable, refusal as refused};
 use crate::cli::channel::{Session, whole_seconds};
 use crate::cli::{Failure, exit};
 
@@ -18,8 +19,14 @@ pub(super) async fn by_code(
 ) -> Result<(), Failure> {
     let snapshot = session.snapshot().await?;
     match find(&snapshot, code)? {
-        Some(ask) => on(session, ask, verdict, lasts).await,
-        None => Err(no_such_code(code)),
+        Some(ask) => on(session, ask, &snapshot, verdict, lasts).await,
+        None => match &snapshot.lock {
+            Some(lock) => {
+                session.print(|now| locked(lock, now), || json!({ "event": "locked" }))?;
+                Err(Failure::already_told(exit::DECLINED))
+            }
+            None => Err(no_such_code(code)),
+        },
     }
 }
 
@@ -27,7 +34,7 @@ pub(super) async fn by_code(
 pub(super) async fn block(session: &mut Session, target: &str, lasts: Option<Duration>) -> Result<(), Failure> {
     let snapshot = session.snapshot().await?;
     if let Some(ask) = find(&snapshot, target)? {
-        return on(session, ask, v1::Verdict::Block, lasts).await;
+        return on(session, ask, &snapshot, v1::Verdict::Block, lasts).await;
     }
     let request =
         v1::BlockRequest { node: target.to_owned(), telegram_id: None, for_seconds: lasts.map(whole_seconds) };
@@ -65,9 +72,11 @@ fn find<'a>(snapshot: &'a v1::Snapshot, code: &str) -> Result<Option<&'a v1::Ask
 async fn on(
     session: &mut Session,
     ask: &v1::Ask,
+    snapshot: &v1::Snapshot,
     verdict: v1::Verdict,
     lasts: Option<Duration>,
 ) -> Result<(), Failure> {
+    let is_over = !snapshot.grants.iter().any(|grant| grant.ask_id == ask.id);
     let request = v1::VoteRequest {
         ask_id: ask.id.clone(),
         verdict: verdict.into(),
@@ -83,7 +92,10 @@ async fn on(
         }
         v1::VoteResult::Unknown | v1::VoteResult::Unspecified => Err(no_such_code(&ask.code)),
         result => {
-            session.print(|now| text::vote(&response, now), || json::vote(&response))?;
+            session.print(|now| text::vote(&response, is_over, now), || json::vote(&response))?;
+            if result == v1::VoteResult::Closed && is_over && verdict == v1::Verdict::Approve {
+                return Err(Failure::already_told(exit::DECLINED));
+            }
             conclusion(verdict, result, response.closed.as_ref())
         }
     }

@@ -187,7 +187,8 @@ pub(in crate::cli) fn lock(lock: &v1::Lock, now: i64) -> String {
     if lock.reason() == v1::LockReason::OlderState {
         out.push_str(
             "its state is older than its audit log, as after a backup was restored: who was\n\
-             denied or blocked since is not known. Read the log, and block anew whom it names\n",
+             denied, blocked, listed or forgotten since is not known. Read the audit log, and do anew\n\
+             what it tells of\n",
         );
     }
     out.push_str("to end it, on this host: nightlatch unlock\n");
@@ -204,8 +205,15 @@ pub(in crate::cli) fn refusal(refusal: &v1::Refusal, now: i64) -> String {
     } else {
         format!("from {}", printable(&refusal.address))
     };
+    // A machine that is not listed has no name. Blocking one means its address: it has another UUID with each call.
+    let is_listed = refusal.node.as_ref().is_some_and(|node| !node.name.is_empty());
+    let others = if !is_listed && refusal.kind() == v1::RefusalKind::Block && !refusal.address.is_empty() {
+        " and every other machine that is not listed"
+    } else {
+        ""
+    };
     format!(
-        "      {kind} {} {from} by {}, {} left\n",
+        "      {kind} {}{others} {from} by {}, {} left\n",
         name(refusal.node.as_ref()),
         printable(&refusal.by),
         ago(now, refusal.until_ms)

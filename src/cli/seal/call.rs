@@ -197,6 +197,10 @@ fn refused(endpoint: &Endpoint, status: &Status) -> Failure {
             .hint("approve it, or ask again later; --wait 5m goes on asking until somebody approves"),
         Code::ResourceExhausted => Failure::new(exit::TEMPORARY, text).hint("ask again in a minute"),
         Code::Cancelled | Code::DeadlineExceeded => no_answer(endpoint),
+        Code::PermissionDenied if matches!(status.message(), "locked" | "denied" | "blocked") => {
+            Failure::new(exit::NO_PERMISSION, text)
+                .hint("a person said so: nightlatch status on the server's host says who, and until when")
+        }
         Code::PermissionDenied | Code::Unauthenticated => Failure::new(exit::NO_PERMISSION, text)
             .hint("see the server's configuration for this node and this address, and its log"),
         Code::InvalidArgument => {

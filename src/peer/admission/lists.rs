@@ -223,13 +223,22 @@ impl Lists {
     pub fn unlisted(&self, uuid: &NodeUuid) -> ListedNode {
         ListedNode::new(Node {
             uuid: uuid.clone(),
-            name: new_name(uuid, 8),
+            name: self.free_new_name(uuid),
             cluster: self.enrolment.as_ref().and_then(|enrolment| enrolment.cluster.clone()),
             addresses: vec![],
             formerly: vec![],
             bind_address: false,
             listed_by: ListedBy::People,
         })
+    }
+
+    /// What a node is called that nobody has named yet: as little of its identifier as tells it from the others.
+    fn free_new_name(&self, uuid: &NodeUuid) -> Box<str> {
+        let taken = |name: &str| {
+            self.nodes().any(|node| *node.name == *name) || self.listings.iter().any(|it| *it.made.name == *name)
+        };
+        let names = (8..=60).step_by(4).map(|len| new_name(uuid, len));
+        names.into_iter().find(|name| !taken(name)).unwrap_or_else(|| new_name(uuid, 60))
     }
 
     /// Whether some address of `network` may call.

@@ -382,7 +382,7 @@ async fn listeners_are_bounded_and_those_that_lag_are_cut_off() {
     let mut lagging = bench.gate.subscribe("cli").expect("who left made room");
     let mut count = 0;
     for number in 0..40 {
-        for _ in 0..9 {
+        for _ in 0..=CHANNEL_BACKLOG / 40 {
             drop(bench.call_as(&format!("w-{number}"), ADDRESS, Some(seconds(3))).await);
             tokio::time::advance(seconds(1)).await;
             count += 1;
