@@ -878,7 +878,7 @@ pub(crate) mod shared {
                                       wait, and nothing else. If you did not expect this: Deny all.";
     pub(crate) const COMPARE_ONE: &str =
         "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
-    pub(crate) const MISTAKE: &str = "A mistake? /block and the name of the node";
+    pub(crate) const MISTAKE: &str = "A mistake? /revoke and the name of the node";
     pub(crate) const OVER: &str = "⤵️ This list is not looked after any more";
     pub(crate) const OVER_MEANS: &str =
         "What still waits is asked in a newer message. /history tells what became of the rest.";
