@@ -127,6 +127,9 @@ impl Error {
                     "install the newer nightlatch again, or restore an older backup of the state"
                 }
             },
+            Self::Unwritable(Unwritable::TooManySaves) => {
+                "the audit log names a generation that none can follow, which is damage: look through it, and move it aside"
+            }
             Self::Unwritable(_) => {
                 "lift denials and blocks, revoke approvals ahead and forget listed nodes that are not needed any more"
             }

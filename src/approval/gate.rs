@@ -315,6 +315,7 @@ impl Gate {
             tracing::warn!("clock behind state");
         }
         let lists = admission.lists().with_entries(&standing.nodes);
+        life::tell_conflicts(&lists);
         let still_given = |ahead: &GrantAhead| {
             let is_same = |vote: &KeptVote| policy.approvers.iter().any(|approver| approver.is_of(vote));
             let node = lists.node(&ahead.node).filter(|node| node.entry_digest() == ahead.entry)?;

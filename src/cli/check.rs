@@ -96,6 +96,11 @@ fn summary(config: &Config, warnings: &[Warning]) -> String {
     if let Some(quiet) = config.exit_after_idle {
         line(&mut text, &format!("ends          after {} without anything", humantime::format_duration(quiet)));
     }
+    if let Some(enrolment) = &config.enrolment {
+        let cluster = enrolment.cluster.as_ref().map_or_else(String::new, |name| format!(", into the cluster {name}"));
+        let from = listed(&enrolment.networks, "nowhere");
+        line(&mut text, &format!("enrolment     unlisted nodes may ask to be listed, from {from}{cluster}"));
+    }
     for key in &config.keys {
         let place = match &key.source {
             KeySource::Credential(name) => format!("credential {name}"),

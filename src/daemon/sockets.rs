@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use nightlatch_approval_api::asleep_file;
 
-use crate::config::Config;
+use crate::config::{Config, People};
 use crate::listen;
 use crate::listen::systemd::{CHANNEL_PREFIX, InheritError, Inherited, MetricsListener};
 
@@ -115,6 +115,7 @@ impl Sockets {
         }
         let names: Vec<&str> = config.channels.iter().map(|channel| &*channel.name).collect();
         self.warn_of_unserved(&names);
+        self.warn_of_no_way_out(config);
         Ok(self)
     }
 
@@ -131,6 +132,18 @@ impl Sockets {
             tracing::warn!(
                 hint = "enable a channel's socket unit, such as nightlatch-cli.socket",
                 "nobody can approve: no channel has a socket"
+            );
+        }
+    }
+
+    /// A server can begin locked, and only a channel of the host unlocks.
+    fn warn_of_no_way_out(&self, config: &Config) {
+        let is_of_the_host =
+            |name: &str| config.channels.iter().any(|channel| *channel.name == *name && channel.people == People::Uid);
+        if !self.channels.iter().any(|(name, _)| is_of_the_host(name)) {
+            tracing::warn!(
+                hint = "add a [[channel]] with people = \"uid\" and enable its socket unit, nightlatch-cli.socket",
+                "nobody could unlock: no channel of this host has a socket"
             );
         }
     }

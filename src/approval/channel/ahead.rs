@@ -16,7 +16,7 @@ use crate::peer::{ListedNode, Origin, Peer};
 use crate::request::Operation;
 
 /// Most nodes that are named in one request; a cluster may have more.
-const MAX_NAMED: usize = 256;
+const MAX_NAMED: usize = 128;
 
 impl Channel {
     pub(super) async fn grant_ahead(&self, request: &Request<v1::GrantRequest>) -> Result<v1::GrantResponse, Status> {

@@ -89,6 +89,7 @@ impl Gate {
             let before = self.configuration();
             let generation = before.generation.next();
             let lists = lists.with_entries(ledger.entries()).of(generation);
+            tell_conflicts(&lists);
             let (now, approvers) = (self.clock.now(), &before.policy.approvers);
             let events = ledger.reconfigure(now, &policy, &timings, approvers, &lists);
             self.admission.replace(lists);
@@ -244,5 +245,15 @@ impl Gate {
             return ledger.judge(now, call, &granted, fresh);
         }
         ledger.judge(now, call, rule, fresh)
+    }
+}
+
+/// Says in the journal where the list that people keep contradicts the configuration.
+pub(super) fn tell_conflicts(lists: &Lists) {
+    for listing in lists.listings() {
+        if let Some(conflict) = &listing.conflict {
+            let (node, in_force) = (&listing.made.name, listing.in_force);
+            tracing::warn!(%node, in_force, conflict, "people's list contradicts the configuration");
+        }
     }
 }
