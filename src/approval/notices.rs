@@ -117,4 +117,33 @@ mod tests {
         let soon = notices.note(at(3603), NoticeKind::OtherAddress, Some(&node("a")), [192, 0, 2, 3].into());
         assert!(soon.is_none(), "and the hour begins anew with the digest");
     }
+
+    #[test]
+    fn whoever_goes_through_a_list_of_names_is_one_message_more() {
+        let node = |number: usize| {
+            let uuid = NodeUuid::parse(&format!("node-{number}")).expect("printable");
+            let name = uuid.to_string().into();
+            let (cluster, addresses, formerly) = (None, vec![], vec![]);
+            let listed_by = crate::peer::ListedBy::Configuration;
+            ListedNode::new(crate::peer::Node {
+                uuid,
+                name,
+                cluster,
+                addresses,
+                formerly,
+                bind_address: false,
+                listed_by,
+            })
+        };
+        let mut notices = Notices::default();
+        let told: Vec<Notice> = (0..2_000)
+            .filter_map(|number| {
+                notices.note(at(1), NoticeKind::OtherAddress, Some(&node(number)), [192, 0, 2, 66].into())
+            })
+            .collect();
+        assert_eq!(told.len(), MAX_NODES_TOLD + 1);
+        assert_eq!(told.iter().filter(|notice| notice.node.is_none()).count(), 1);
+        let counted: u64 = told.iter().chain(&notices.due(at(3_601))).map(|notice| notice.count).sum();
+        assert_eq!(counted, 2_000, "and none is lost");
+    }
 }

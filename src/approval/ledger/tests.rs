@@ -1,6 +1,7 @@
 //! What the ledger promises, and the mistakes of others that it must not repeat. The property test at the end drives
 //! it with random events.
 
+mod ahead;
 mod beyond;
 mod bounds;
 mod property;

@@ -146,3 +146,15 @@ async fn nobody_is_listed_by_an_answer_that_cannot_be_recorded() {
     bench.gate.tick().await.expect("recorded");
     assert!(bench.on_disk().nodes.is_empty());
 }
+
+#[tokio::test]
+async fn what_could_not_be_saved_is_tried_once_more_at_the_end() {
+    let (_drawer, bench) = Drawer::house();
+    bench.records.save_fails.store(true, Ordering::Relaxed);
+    assert!(matches!(bench.do_it(LOCK()).await, Err(NotActed::Unsaved(_))));
+    assert!(bench.on_disk().lock.is_none());
+    bench.records.save_fails.store(false, Ordering::Relaxed);
+    bench.gate.stop();
+    bench.gate.drain().await;
+    assert!(bench.on_disk().lock.is_some(), "somebody made room, and stopped it");
+}
