@@ -1,5 +1,5 @@
 #!/bin/bash
-# The way over the phone, end to end with the real programs: the server, nightlatch-bot, a Bot API server that nobody here
+# The way over the phone, end to end with the real programs, a rack of six and the lock among it: the server, nightlatch-bot, a Bot API server that nobody here
 # wrote (telemelya, behind tests/telegram/bridge.py), and the libraries of Talos itself as the node.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -162,6 +162,10 @@ server_create
 sed -i "s/^uid = .*/telegram_id = $ALICE/; s/^hold = .*/hold = \"5s\"/" "$directory/nightlatch.toml"
 cat >>"$directory/nightlatch.toml" <<END
 
+$(for number in {1..6}; do
+    printf '[[node]]\nuuid = "00000000-0000-4000-8000-00000000000%d"\nname = "rack-%d"\naddresses = ["127.0.0.1"]\n' "$number" "$number"
+done)
+
 [[channel]]
 name = "telegram"
 people = "telegram"
@@ -283,6 +287,62 @@ echo "   $(phone told "$after" "worker-2")"
 recorded '"event":"refusal-lifted"' '"kind":"block"'
 asks unseal "$worker_2" "$directory/blob"
 node_stop
+
+echo "-- approved ahead: six nodes of a rack get their disks sealed, and nobody is asked"
+rack=()
+for number in {1..6}; do
+    rack+=("00000000-0000-4000-8000-00000000000$number")
+    after=$(phone count)
+    phone say "/grant rack-$number 10m 1"
+    phone told "$after" "approved ahead" >/dev/null
+    "$directory/go-client" -endpoint "$address" -node "${rack[-1]}" -tick 1s -tries 10 seal <"$directory/secret" \
+        >"$directory/rack-$number.blob" 2>"$directory/errors" || fail "rack-$number: $(cat "$directory/errors")"
+done
+[[ ! -s $directory/errors ]] || fail "it took another call: $(cat "$directory/errors")"
+recorded '"event":"grant-set"' '"channel":"telegram"' '"name":"rack-6"'
+after=$(phone count)
+phone say "/revoke all"
+echo "   $(phone told "$after" "ended")"
+
+echo "-- the power came back: six nodes ask at once, and one press answers them"
+server_stop
+server_start
+before=$(phone count)
+nodes=()
+for number in {1..6}; do
+    "$directory/go-client" -endpoint "$address" -node "${rack[number - 1]}" -tick 1s -tries 90 unseal \
+        <"$directory/rack-$number.blob" >"$directory/rack-$number.answer" 2>"$directory/rack-$number.errors" &
+    nodes+=($!)
+done
+list=$(phone shared "$before" 6)
+read -r message nonce <<<"$list"
+echo "   six questions are message $message"
+phone press A "$nonce" "$message"
+for number in {1..6}; do
+    wait "${nodes[number - 1]}" || fail "rack-$number: $(cat "$directory/rack-$number.errors")"
+    cmp "$directory/secret" "$directory/rack-$number.answer" || fail "rack-$number has another secret"
+done
+shows "approved by alice"
+
+echo "-- locked from the phone"
+after=$(phone count)
+phone say "/lock now"
+echo "   $(phone told "$after" "locked by alice")"
+asks_in_vain() {
+    "$directory/go-client" -endpoint "$address" -node "${rack[0]}" -tick 1s -tries 1 unseal <"$directory/rack-1.blob" \
+        >"$directory/answer" 2>"$directory/errors" && fail "something was released"
+    grep -q locked "$directory/errors" || fail "a node is told: $(cat "$directory/errors")"
+}
+asks_in_vain
+server_stop
+server_start
+asks_in_vain
+if ((EUID != 0)); then
+    echo "skipped: only root may unlock here"
+else
+    "$nightlatch" unlock --config "$directory/nightlatch.toml" >"$directory/unlocked" || fail "root may unlock: $(cat "$directory/unlocked")"
+    recorded '"event":"unlocked"'
+fi
 
 echo "-- the token is in no log"
 grep -qF "${TOKEN#*:}" "$directory/bot.log" "$directory/server.log" && fail "the token was said"

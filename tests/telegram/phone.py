@@ -2,6 +2,7 @@
 
     phone.py PORT count                             how many calls the bot has made of those that telemelya records
     phone.py PORT prompt AFTER                      waits for a message with buttons: its number, its code, its nonce
+    phone.py PORT shared AFTER HOWMANY               waits for a message that shows so many questions: its number, the nonce for all
     phone.py PORT told AFTER PATTERN                waits for a message that matches: its text in one line
     phone.py PORT edited AFTER MESSAGE PATTERN      waits for an edit of this message that matches, and has no buttons
     phone.py PORT answered AFTER                    waits for the answer to a press: its text
@@ -65,6 +66,17 @@ def prompt(call):
     return f"{call['message_id']} {code.group() if code else '-'} {data[0][2:]}"
 
 
+def shared(how_many):
+    def matches(call):
+        for_all = [one for one in buttons(call) if one.startswith("1A")]
+        codes = set(re.findall(r"\b[A-Z][0-9][A-Z][0-9]\b", call["text"] or ""))
+        if not for_all or len(codes) != int(how_many):
+            return None
+        return f"{call['message_id']} {for_all[0][2:]}"
+
+    return matches
+
+
 def told(pattern):
     def matches(call):
         if call["method"] == "sendMessage" and re.search(pattern, call["text"], re.IGNORECASE | re.DOTALL):
@@ -102,6 +114,8 @@ if COMMAND == "count":
     print(len(calls()))
 elif COMMAND == "prompt":
     print(wait(ARGUMENTS[0], prompt))
+elif COMMAND == "shared":
+    print(wait(ARGUMENTS[0], shared(ARGUMENTS[1])))
 elif COMMAND == "told":
     print(wait(ARGUMENTS[0], told(ARGUMENTS[1])))
 elif COMMAND == "edited":
