@@ -382,18 +382,30 @@ impl Gate {
                 }
                 Judgement::Waiting { ask, code, attempts, steady } => (ask, code, attempts, steady),
             };
-            let _held = self.hold();
-            let now = self.clock.now().moment;
-            tokio::select! {
-                biased;
-                () = caller.gone.cancelled() => return Err(NotApproved::CallerGone),
-                changed = acts.changed(), if now < hold_until => changed.unwrap_or(()),
-                () = tokio::time::sleep(now.until(hold_until)) => {
-                    tracing::debug!(%ask, attempts, "hold ended");
-                    return Err(waiting(code, attempts, steady, hold_until.since(arrived)));
-                }
-            }
+            self.wait_for_act(caller, &mut acts, hold_until, || {
+                tracing::debug!(%ask, attempts, "hold ended");
+                waiting(code, attempts, steady, hold_until.since(arrived))
+            })
+            .await?;
             held = true;
+        }
+    }
+
+    /// Holds a call until something happened that may change what becomes of it; when nothing did in time, it is told `told`.
+    async fn wait_for_act(
+        &self,
+        caller: &Caller,
+        acts: &mut watch::Receiver<u64>,
+        hold_until: Moment,
+        told: impl FnOnce() -> NotApproved,
+    ) -> Result<(), NotApproved> {
+        let _held = self.hold();
+        let now = self.clock.now().moment;
+        tokio::select! {
+            biased;
+            () = caller.gone.cancelled() => Err(NotApproved::CallerGone),
+            changed = acts.changed(), if now < hold_until => { changed.unwrap_or(()); Ok(()) }
+            () = tokio::time::sleep(now.until(hold_until)) => Err(told()),
         }
     }
 

@@ -30,16 +30,8 @@ impl Gate {
                 Judgement::Refused(reason) => return Err(NotApproved::Refused(reason)),
                 Judgement::Approved(_) => return Err(NotApproved::Refused(Reason::Rule)),
             };
-            let _held = self.hold();
-            let now = self.clock.now().moment;
-            tokio::select! {
-                biased;
-                () = caller.gone.cancelled() => return Err(NotApproved::CallerGone),
-                changed = acts.changed(), if now < hold_until => changed.unwrap_or(()),
-                () = tokio::time::sleep(now.until(hold_until)) => {
-                    return Err(waiting(code, attempts, steady, hold_until.since(arrived)));
-                }
-            }
+            let told = || waiting(code, attempts, steady, hold_until.since(arrived));
+            self.wait_for_act(caller, &mut acts, hold_until, told).await?;
             held = true;
         }
     }
