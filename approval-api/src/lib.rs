@@ -29,8 +29,9 @@ pub mod v1 {
     tonic::include_proto!("nightlatch.approval.v1");
 }
 
-/// Longest message that either side reads, in bytes. A snapshot of every ask that can be open at once is far smaller.
-pub const MAX_MESSAGE_LEN: usize = 4 * 1024 * 1024;
+/// Longest message that a client reads, in bytes (docs/spec/approval-protocol.md). A snapshot is one message, and whoever
+/// cannot read it cannot approve anything: far more than the largest installation needs.
+pub const MAX_MESSAGE_LEN: usize = 64 * 1024 * 1024;
 
 /// The service behind a channel's socket.
 pub type Client = v1::approvals_client::ApprovalsClient<Channel>;

@@ -14,11 +14,12 @@ use tonic::Code;
 use super::*;
 use crate::approval::ask::Event;
 use crate::approval::gate::{Caller, NotApproved, Records, Unrecorded};
-use crate::approval::ledger::Timings;
+use crate::approval::ledger::act::MAX_PENDING;
+use crate::approval::ledger::{MAX_REFUSALS, MAX_SHARED_ASKS, Timings};
 use crate::approval::policy::{Layer, Policy};
 use crate::clock::{Clock, Moment, Now, WallTime};
 use crate::peer::admission::{Lists, UuidPolicy};
-use crate::peer::standing::{LastApproval, Standing};
+use crate::peer::standing::{LastApproval, MAX_GRANTS_AHEAD, Standing};
 use crate::peer::{Node, Origin, Peer};
 use crate::request::Operation;
 
@@ -315,7 +316,7 @@ async fn a_snapshot_lists_every_node_in_the_order_of_the_configuration_and_who_a
     assert_eq!(bench.snapshot().await.nodes.iter().map(name).collect::<Vec<_>>(), ["cp-1", "worker-2"]);
 }
 
-/// The rest of a snapshot has 3 MiB then, and a channel that cannot read it would keep people from answering.
+/// What it takes is not the configuration's to say, and a channel that cannot read it would keep people from answering.
 #[test]
 fn the_nodes_of_a_snapshot_take_a_mebibyte_at_most() {
     let longest = |number: usize| node(&format!("{number:064}"), &"\u{10330}".repeat(64));
@@ -325,4 +326,55 @@ fn the_nodes_of_a_snapshot_take_a_mebibyte_at_most() {
     let snapshot = v1::Snapshot { nodes: told, ..v1::Snapshot::default() };
     let len = prost::Message::encoded_len(&snapshot);
     assert!((message::MAX_NODES_LEN - 1_000..=message::MAX_NODES_LEN).contains(&len), "{len}");
+}
+
+/// With every list as full as it gets, of the longest names, and eight people's votes on each.
+#[test]
+fn the_longest_snapshot_is_one_that_clients_read() {
+    let longest = "\u{10330}".repeat(64);
+    let node = Some(v1::Node { uuid: "u".repeat(64), name: longest.clone(), cluster: longest.clone() });
+    let address = "2001:db8:1111:2222:3333:4444:5555:6666/128".to_owned();
+    let votes = vec![longest.clone(); 8];
+    let ask = v1::Ask {
+        id: vec![1; 16],
+        code: "K7Q2".to_owned(),
+        node: node.clone(),
+        address: address.clone(),
+        opened_at_ms: i64::MAX,
+        last_attempt_at_ms: i64::MAX,
+        attempts: u32::MAX,
+        warnings: vec![1; 4],
+        voted: votes.clone(),
+        last_approved_at_ms: i64::MAX,
+        last_approved_by: longest.clone(),
+        ..v1::Ask::default()
+    };
+    let refusal = v1::Refusal {
+        node: node.clone(),
+        address: address.clone(),
+        by: longest,
+        until_ms: i64::MAX,
+        ..v1::Refusal::default()
+    };
+    let grant = v1::Grant {
+        ask_id: vec![1; 16],
+        code: "K7Q2".to_owned(),
+        node: node.clone(),
+        address: address.clone(),
+        by: votes.clone(),
+        until_ms: i64::MAX,
+        ..v1::Grant::default()
+    };
+    let proposal = v1::Proposal { node, address, by: votes, ..v1::Proposal::default() };
+    // An ask and a grant from one for each node, and from each of the shared places; and the grants ahead.
+    let asks = 4096 + MAX_SHARED_ASKS;
+    let snapshot = v1::Snapshot {
+        asks: vec![ask; asks],
+        refusals: vec![refusal; MAX_REFUSALS],
+        grants: vec![grant; asks + MAX_GRANTS_AHEAD],
+        proposals: vec![proposal; MAX_PENDING],
+        ..v1::Snapshot::default()
+    };
+    let len = prost::Message::encoded_len(&snapshot) + message::MAX_NODES_LEN;
+    assert!((16 * 1024 * 1024..nightlatch_approval_api::MAX_MESSAGE_LEN).contains(&len), "{len}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use super::ahead::{GrantAnswer, GrantWanted, MAX_USES, WhichGrants};
+pub use super::ahead::{GrantAnswer, GrantWanted, MAX_PENDING, MAX_USES, WhichGrants};
 pub use super::enrolment::{Change, ChangeAnswer};
 use super::{Bound, Grant, Ledger, MAX_REFUSAL, MAX_REFUSALS};
 use crate::approval::ask::{Ask, AskId, ClosedAsk, Event, LiveGrant, MatchCode, Outcome, Purpose, Verdict, Voter};
