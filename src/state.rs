@@ -35,15 +35,6 @@ impl Generation {
     pub const fn get(self) -> u64 {
         self.0
     }
-
-    /// Whether a newer state than this one was saved, as far as the audit log tells: the generation of its last `state-saved`.
-    #[must_use]
-    pub const fn is_before(self, recorded: Option<u64>) -> bool {
-        match recorded {
-            Some(recorded) => self.0 < recorded,
-            None => false,
-        }
-    }
 }
 
 impl fmt::Display for Generation {

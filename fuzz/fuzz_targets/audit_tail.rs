@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use nightlatch::audit::record::{Entry, MAX_SEQ, Record, StateSaved};
-use nightlatch::audit::tail::{Tail, last_saved};
+use nightlatch::audit::tail::{Tail, Told, told};
 use nightlatch::clock::WallTime;
 
 fuzz_target!(|input: (bool, &[u8])| {
@@ -13,9 +13,9 @@ fuzz_target!(|input: (bool, &[u8])| {
             drop(record.line());
         }
     }
-    // Only what Tail takes for a record can tell of a save.
+    // Only what Tail takes for a record can tell of the state.
     let tail = Tail::read(window, whole);
-    assert!(last_saved(window, whole).is_none() || tail.is_ok());
+    assert!(told(window, whole) == Told::default() || tail.is_ok());
     let Ok(tail) = tail else { return };
     let mut kept = window[..window.len() - tail.cut as usize].to_vec();
     assert!(kept.is_empty() || kept.ends_with(b"\n"));
@@ -25,7 +25,8 @@ fuzz_target!(|input: (bool, &[u8])| {
     let entry = Entry::from(StateSaved { generation: 1 });
     let record = Record { seq: tail.next_seq, time: WallTime::default(), entry };
     kept.extend(record.line().expect("a record can be written"));
-    assert!(last_saved(&kept, whole) >= Some(1));
+    let told = told(&kept, whole);
+    assert!(told.saved >= Some(1) && !told.no_since);
     let again = Tail::read(&kept, whole).expect("there is a record");
     assert_eq!((again.next_seq, again.cut), (tail.next_seq + 1, 0));
 });

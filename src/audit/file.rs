@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::log::Sink;
 use super::record::{HEADER_START, MAX_LINE_LEN, VERSION, header};
-use super::tail::{self, NoRecord, Tail, WINDOW, last_time};
+use super::tail::{self, NoRecord, Tail, Told, WINDOW, last_time};
 use crate::clock::WallTime;
 
 /// Bytes beyond the end of the file that refusals may not use.
@@ -93,8 +93,8 @@ pub struct Look {
     pub tail: Tail,
     /// When the last record was made.
     pub last: Option<WallTime>,
-    /// As [`last_saved`].
-    pub last_saved: Option<u64>,
+    /// As [`told`].
+    pub told: Told,
 }
 
 /// Looks at the log at `path` while a server may be writing to it: nothing is locked, repaired or begun. `None` when there
@@ -106,22 +106,22 @@ pub fn look(path: &Path) -> Result<Option<Look>, Error> {
     let io = |step| move |source: io::Error| Error::Io { step, path: path.into(), source };
     let Some((mut file, start, length)) = open_to_look(path)? else { return Ok(None) };
     let Start::Header(header_len) = start else {
-        return Ok(Some(Look { tail: Tail::empty(), last: None, last_saved: None }));
+        return Ok(Some(Look { tail: Tail::empty(), last: None, told: Told::default() }));
     };
     let (window, whole) = read_window(&mut file, header_len, length).map_err(io("read"))?;
     let tail = Tail::read(&window, whole).map_err(|source| Error::NoRecord { path: path.into(), source })?;
-    let last_saved = find_last_saved(&file, header_len, length, MAX_SEARCH).map_err(io("read"))?;
-    Ok(Some(Look { tail, last: last_time(&window), last_saved }))
+    let told = find_told(&file, header_len, length, MAX_SEARCH).map_err(io("read"))?;
+    Ok(Some(Look { tail, last: last_time(&window), told }))
 }
 
-/// The generation of the state that the log at `path` tells of last: the highest in the part nearest to its end that has any.
-/// `None` when there is no log, or when it tells of none within its last 64 MiB. Nothing is locked, repaired or begun.
+/// What the log at `path` tells of the state within its last 64 MiB; nothing when there is no log. Nothing is locked, repaired
+/// or begun.
 ///
 /// # Errors
 /// [`Error`], but never [`Error::InUse`] and [`Error::NoRecord`].
-pub fn last_saved(path: &Path) -> Result<Option<u64>, Error> {
-    let Some((file, Start::Header(header_len), length)) = open_to_look(path)? else { return Ok(None) };
-    let found = find_last_saved(&file, header_len, length, MAX_SEARCH);
+pub fn told(path: &Path) -> Result<Told, Error> {
+    let Some((file, Start::Header(header_len), length)) = open_to_look(path)? else { return Ok(Told::default()) };
+    let found = find_told(&file, header_len, length, MAX_SEARCH);
     found.map_err(|source| Error::Io { step: "read", path: path.into(), source })
 }
 
@@ -322,16 +322,18 @@ fn read_window(file: &mut fs::File, header_len: u64, length: u64) -> io::Result<
 }
 
 /// Looks backwards for the last `state-saved` record in `length` bytes of a log, through `limit` of them at most.
-fn find_last_saved(file: &fs::File, header_len: u64, length: u64, limit: u64) -> io::Result<Option<u64>> {
+fn find_told(file: &fs::File, header_len: u64, length: u64, limit: u64) -> io::Result<Told> {
     let first = length.saturating_sub(limit).max(header_len);
     let (mut end, mut step) = (length, FIRST_STEP);
+    let mut no_since = false;
     loop {
         let from = end.saturating_sub(step).max(first);
         let mut window = vec![0; usize::try_from(end.saturating_sub(from)).unwrap_or(0)];
         file.read_exact_at(&mut window, from)?;
-        let found = tail::last_saved(&window, from == header_len);
-        if found.is_some() || from == first {
-            return Ok(found);
+        let told = tail::told(&window, from == header_len);
+        no_since |= told.no_since;
+        if told.saved.is_some() || from == first {
+            return Ok(Told { no_since, ..told });
         }
         // The next part has all of the line in the middle of which this one begins.
         end = from.saturating_add(MAX_LINE_LEN as u64);

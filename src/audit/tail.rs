@@ -8,8 +8,12 @@ use crate::clock::WallTime;
 /// Bytes that are read from the end of a file.
 pub const WINDOW: usize = 1 << 20;
 
-/// Longest `state-saved` record, in bytes: a hundred and some for its numbers, and what a newer release may put beside them.
-const MAX_SAVED_LEN: usize = 512;
+/// Bytes within which a record names its event: `seq` and `time` come before it, which are short.
+const MAX_BEGIN_LEN: usize = 128;
+
+/// The events that tell of the state.
+const EVENTS: [&str; 5] =
+    ["\"state-saved\"", "\"refusal-set\"", "\"grant-revoked\"", "\"locked\"", "\"node-list-changed\""];
 
 /// What the end of a log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +41,33 @@ struct Numbered {
     _event: String,
 }
 
-/// What a `state-saved` record tells.
+/// What a record tells of the state.
 #[derive(Deserialize)]
-struct Saved {
+struct OfTheState {
     event: String,
-    generation: u64,
+    generation: Option<u64>,
+    change: Option<String>,
+}
+
+/// What a log tells of the durable state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The generation that was saved last: the highest in the part nearest to the end that has any.
+    pub saved: Option<u64>,
+    /// Whether somebody's no was recorded after that, with no save that has it: a denial, a block, a revocation, a lock, or
+    /// another entry for a listed node.
+    pub no_since: bool,
+}
+
+impl Told {
+    /// Whether a state of this generation lacks something that was saved, or decided, after it (docs/spec/state.md, "An older
+    /// state").
+    #[must_use]
+    pub fn is_newer_than(self, generation: u64) -> bool {
+        // The first state of an installation is saved before there is a log.
+        let saved = self.saved.unwrap_or(1);
+        generation < saved || (generation == saved && self.no_since)
+    }
 }
 
 impl Tail {
@@ -95,21 +121,39 @@ pub fn last_time(window: &[u8]) -> Option<WallTime> {
     Some(WallTime::from_unix_millis(timestamp.as_millisecond()))
 }
 
-/// The highest generation that a `state-saved` record of `window` tells of. The first line counts only when the window is
-/// `whole`, since it may be the end of one.
+/// What `window` tells of the state. The first line counts only when the window is `whole`, since it may be the end of one.
 #[must_use]
-pub fn last_saved(window: &[u8], whole: bool) -> Option<u64> {
+pub fn told(window: &[u8], whole: bool) -> Told {
     let lines = window.split_inclusive(|byte| *byte == b'\n').skip(usize::from(!whole));
-    lines.filter(|line| line.ends_with(b"\n")).filter_map(saved).max()
+    let mut told = Told::default();
+    for line in lines.filter(|line| line.ends_with(b"\n")) {
+        match of_the_state(line) {
+            Some(OfTheState { generation: Some(saved), .. }) => {
+                told = Told { saved: told.saved.max(Some(saved)), no_since: false };
+            }
+            Some(_) => told.no_since = true,
+            None => {}
+        }
+    }
+    told
 }
 
-/// The generation of a line that is a `state-saved` record.
-fn saved(line: &[u8]) -> Option<u64> {
-    // Most lines are longer, and need not be parsed.
-    let short = (line.len() <= MAX_SAVED_LEN).then_some(line)?;
-    record(short)?;
-    let saved: Saved = serde_json::from_slice(short).ok()?;
-    (saved.event == "state-saved").then_some(saved.generation)
+/// A line that is a `state-saved` record, and then has a generation, or that is a record of somebody's no.
+fn of_the_state(line: &[u8]) -> Option<OfTheState> {
+    // Most lines are of other events, and need not be parsed.
+    let begin = line.get(..MAX_BEGIN_LEN).unwrap_or(line);
+    EVENTS.iter().find(|event| begin.windows(event.len()).any(|part| part == event.as_bytes()))?;
+    record(line)?;
+    let found: OfTheState = serde_json::from_slice(line).ok()?;
+    match &*found.event {
+        "state-saved" => found.generation.is_some().then_some(found),
+        // A node that is listed on top takes nothing from anybody.
+        "node-list-changed" if found.change.as_deref() == Some("listed") => None,
+        "refusal-set" | "grant-revoked" | "locked" | "node-list-changed" => {
+            Some(OfTheState { generation: None, ..found })
+        }
+        _ => None,
+    }
 }
 
 /// The `seq` of a line that is a record.
@@ -178,7 +222,7 @@ mod tests {
                 "{{\"seq\":7,\"time\":\"2026-11-23T07:40:08.123Z\",\"event\":\"state-saved\",\"generation\":{generation}}}\n"
             )
         };
-        let found = |parts: &[&str], whole| last_saved(parts.concat().as_bytes(), whole);
+        let found = |parts: &[&str], whole| told(parts.concat().as_bytes(), whole).saved;
         assert_eq!(found(&[], true), None);
         assert_eq!(found(&[ONE, TWO], true), None);
         assert_eq!(found(&[ONE, &saved("3"), TWO], true), Some(3));
@@ -187,7 +231,6 @@ mod tests {
         assert_eq!(found(&["junk\n", "\0\0\n", "\n", &saved("3"), "{\"seq\":8,", "\n"], true), Some(3));
         let max = u64::MAX.to_string();
         assert_eq!(found(&[&saved(&max)], true), Some(u64::MAX));
-        assert!(saved(&max).len() < MAX_SAVED_LEN / 2);
         let quoted = saved("99").trim_end().replace('"', "\\\"");
         for other in [
             saved("99").trim_end().to_owned(),
@@ -204,6 +247,46 @@ mod tests {
             "{\"seq\":8,\"time\":\"t\",\"event\":\"stopped\",\"generation\":99,\"reason\":\"\"}\n".to_owned(),
         ] {
             assert_eq!(found(&[&saved("3"), &other], true), Some(3), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_no_behind_the_last_save_is_found() {
+        let line = |event: &str, rest: &str| {
+            format!("{{\"seq\":7,\"time\":\"2026-11-23T07:40:08.123Z\",\"event\":\"{event}\"{rest}}}\n")
+        };
+        let saved = line("state-saved", ",\"generation\":3");
+        let told = |parts: &[&str]| told(parts.concat().as_bytes(), true);
+        let list_change = |change: &str| line("node-list-changed", &format!(",\"change\":\"{change}\",\"node\":{{}}"));
+        for no in [
+            line("refusal-set", ",\"kind\":\"denial\""),
+            line("refusal-set", &format!(",\"node\":\"{}\"", "n".repeat(900))),
+            line("grant-revoked", ""),
+            line("locked", ",\"reason\":\"person\""),
+            list_change("changed"),
+            list_change("forgotten"),
+        ] {
+            assert_eq!(told(&[&no]), Told { saved: None, no_since: true }, "{no}");
+            assert_eq!(told(&[&saved, &no, ONE]), Told { saved: Some(3), no_since: true }, "{no}");
+            assert_eq!(told(&[&no, &saved, ONE]), Told { saved: Some(3), no_since: false }, "{no}");
+            assert_eq!(told(&[&saved, &no[..no.len() - 1]]), Told { saved: Some(3), no_since: false }, "torn");
+        }
+        for other in [list_change("listed"), line("unlocked", ""), line("grant-set", ""), line("refusal-lifted", "")] {
+            assert_eq!(told(&[&saved, &other]), Told { saved: Some(3), no_since: false }, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_tells_makes_a_state_older_or_not() {
+        for (generation, saved, older) in
+            [(5, None, false), (5, Some(4), false), (5, Some(5), false), (5, Some(6), true), (1, Some(u64::MAX), true)]
+        {
+            assert_eq!(Told { saved, no_since: false }.is_newer_than(generation), older, "{generation} {saved:?}");
+        }
+        for (generation, saved, older) in
+            [(1, None, true), (5, None, false), (5, Some(4), false), (5, Some(5), true), (5, Some(6), true)]
+        {
+            assert_eq!(Told { saved, no_since: true }.is_newer_than(generation), older, "{generation} {saved:?}");
         }
     }
 

@@ -63,9 +63,8 @@ impl Server {
         let (mut store, found) = Store::open(directory, config.installation).map_err(unusable)?;
         let path = directory.join(AUDIT_LOG);
         let unreadable = |source| OpenError::Audit { path: path.clone(), source };
-        let recorded = audit::file::last_saved(&path).map_err(unreadable)?;
-        let (standing, unrecorded) =
-            beginning::begin(&mut store, found, recorded, clock.now().wall).map_err(unusable)?;
+        let told = audit::file::told(&path).map_err(unreadable)?;
+        let (standing, unrecorded) = beginning::begin(&mut store, found, told, clock.now().wall).map_err(unusable)?;
         let keys = Arc::new(match &standing.lock {
             // What is locked needs no keys in memory, also after a restart.
             Some(_) => Keys::locked(config.keys.clone()),

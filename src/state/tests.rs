@@ -518,15 +518,6 @@ fn a_generation_above_what_is_known_elsewhere_can_be_asked_for() {
 }
 
 #[test]
-fn a_state_is_older_when_the_log_tells_of_a_newer_one() {
-    for (generation, recorded, older) in
-        [(5, None, false), (5, Some(4), false), (5, Some(5), false), (5, Some(6), true), (1, Some(u64::MAX), true)]
-    {
-        assert_eq!(Generation(generation).is_before(recorded), older, "{generation} {recorded:?}");
-    }
-}
-
-#[test]
 fn every_error_says_what_to_do() {
     let unreadable = |source| Error::Unreadable { path: "p".into(), source };
     for error in [

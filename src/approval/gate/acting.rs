@@ -52,9 +52,10 @@ impl Gate {
             // Before the lock ends: who is approved then finds the keys there.
             self.keys.load().await;
         }
-        // Who approved last is only shown to people: a disk too full to keep that must not keep a node from its disk.
-        let must_be_saved =
-            Standing { approvals: vec![], ..before.clone() } != Standing { approvals: vec![], ..after.clone() };
+        // Who approved last is only shown to people: a disk too full to keep that must not keep a node from its disk. A no is
+        // saved also when it changes nothing: one that was recorded without a save makes the state an older one at a start.
+        let must_be_saved = rehearsed.iter().any(is_no)
+            || Standing { approvals: vec![], ..before.clone() } != Standing { approvals: vec![], ..after.clone() };
         let recorded = self.records.commit(&rehearsed, must_be_saved.then_some(&after)).await;
         if recorded.is_err() && !rehearsed.iter().any(is_no) {
             if matches!(answer, Answer::Unlocked(true)) {

@@ -216,12 +216,16 @@ fn other(seq: u64) -> Vec<u8> {
     Record { seq, time: NOW, entry }.line().expect("a record can be written")
 }
 
+const fn saved(generation: u64) -> Told {
+    Told { saved: Some(generation), no_since: false }
+}
+
 #[test]
 fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     let (_directory, path) = directory();
-    assert_eq!(last_saved(&path).expect("there is none"), None, "nothing is known");
+    assert_eq!(told(&path).expect("there is none"), Told::default(), "nothing is known");
     drop(File::open(&path, NOW).expect("a new log"));
-    assert_eq!(last_saved(&path).expect("it is a log"), None, "nothing is known");
+    assert_eq!(told(&path).expect("it is a log"), Told::default(), "nothing is known");
     let begin = fs::read(&path).expect("it is there");
     // Records, and as many empty lines as make it this long.
     let fill = |length: usize| {
@@ -237,8 +241,8 @@ fn the_generation_that_was_saved_last_is_found_wherever_it_stands() {
     {
         let body = [line(3), line(17), fill(bound.saturating_sub(before))].concat();
         fs::write(&path, [&begin[..], &body].concat()).expect("it can be written");
-        assert_eq!(last_saved(&path).expect("it is a log"), Some(17), "{before} before {bound}");
-        assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(17));
+        assert_eq!(told(&path).expect("it is a log"), saved(17), "{before} before {bound}");
+        assert_eq!(look(&path).expect("it is good").expect("it is there").told, saved(17));
     }
 }
 
@@ -250,7 +254,7 @@ fn the_search_for_what_was_saved_last_ends() {
     fs::write(&path, [&begin[..], &junk].concat()).expect("it can be written");
     let (file, length) = (fs::File::open(&path).expect("it is there"), (begin.len() + junk.len()) as u64);
     let header_len = header(NOW).len() as u64;
-    let find = |limit| find_last_saved(&file, header_len, length, limit).expect("it can be read");
+    let find = |limit| find_told(&file, header_len, length, limit).expect("it can be read").saved;
     assert_eq!(find(2 * WINDOW as u64), None, "it stands further back");
     assert_eq!(find(junk.len() as u64 + 60), None, "half of it is no record");
     assert_eq!(find(length), Some(2));
@@ -262,11 +266,11 @@ fn a_torn_record_of_a_save_does_not_count() {
     let (_directory, path) = directory();
     let whole = written(&path, 3);
     fs::write(&path, &whole[..whole.len() - 1]).expect("it can be written");
-    assert_eq!(look(&path).expect("it is good").expect("it is there").last_saved, Some(2));
-    assert_eq!(last_saved(&path).expect("it is a log"), Some(2));
+    assert_eq!(look(&path).expect("it is good").expect("it is there").told, saved(2));
+    assert_eq!(told(&path).expect("it is a log"), saved(2));
     fs::remove_file(&path).expect("moved away");
     fs::write(&path, &whole[..20]).expect("it can be written");
-    assert_eq!(last_saved(&path).expect("a torn header"), None, "nothing is known");
+    assert_eq!(told(&path).expect("a torn header"), Told::default(), "nothing is known");
     fs::write(&path, "junk").expect("it can be written");
-    assert!(matches!(last_saved(&path), Err(Error::NotALog(_))));
+    assert!(matches!(told(&path), Err(Error::NotALog(_))));
 }

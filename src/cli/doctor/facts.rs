@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::finding::Unseen;
 use super::unit::{Credential, Unit};
+use crate::audit::tail::Told;
 use crate::clock::WallTime;
 use crate::config::{Config, Warning};
 use crate::key::KeyId;
@@ -222,8 +223,8 @@ pub(super) struct AuditEnd {
     pub(super) torn: u64,
     /// Lines near the end that are no records.
     pub(super) damaged: u64,
-    /// The generation of the state that it told of last.
-    pub(super) last_saved: Option<u64>,
+    /// What it tells of the state.
+    pub(super) told: Told,
 }
 
 /// Room on a file system.

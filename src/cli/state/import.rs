@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::is_standard;
 use crate::audit;
+use crate::audit::tail::Told;
 use crate::cli::serve::{audit_code, io_code, state_code};
 use crate::cli::{Failure, exit};
 use crate::clock::WallTime;
@@ -22,15 +23,18 @@ pub(super) enum Age {
     Unknown,
     /// The state that is there, or the audit log, has this newer generation.
     OlderThan { generation: u64, by: &'static str },
+    /// The audit log tells of somebody's no after it.
+    BeforeANo,
 }
 
-/// How old a backup of this generation is, when that is `there`, and the audit log told of `recorded` last.
-pub(super) fn age(backup: u64, there: There, recorded: Option<u64>) -> Age {
-    match (there, recorded) {
+/// How old a backup of this generation is, when that is `there`, and this is what the audit log told.
+pub(super) fn age(backup: u64, there: There, told: Told) -> Age {
+    match (there, told.saved) {
         (_, Some(generation)) if backup < generation => Age::OlderThan { generation, by: "the audit log tells of" },
         (There::State(there), _) if backup < there.get() => {
             Age::OlderThan { generation: there.get(), by: "the state that is there has" }
         }
+        _ if told.is_newer_than(backup) => Age::BeforeANo,
         (_, Some(_)) => Age::Latest,
         (_, None) => Age::Unknown,
     }
@@ -76,18 +80,24 @@ pub(super) fn import(config: &Config, bytes: &[u8], older_is_fine: bool, now: Wa
             .because(&error)
             .hint(error.hint())
     })?;
-    let recorded = look.and_then(|look| look.last_saved);
-    let age = age(backup.get(), there, recorded);
-    if let (Age::OlderThan { generation, by }, false) = (age, older_is_fine) {
-        return Err(too_old(backup.get(), generation, by));
+    let told = look.map_or_else(Told::default, |look| look.told);
+    let age = age(backup.get(), there, told);
+    if !older_is_fine {
+        match age {
+            Age::OlderThan { generation, by } => {
+                return Err(too_old(&format!("it is generation {backup}, and {by} {generation}")));
+            }
+            Age::BeforeANo => return Err(too_old("the audit log tells of somebody's no that it does not have")),
+            Age::Latest | Age::Unknown => {}
+        }
     }
     let standing = match age {
         Age::Latest => found,
         // What was used up since is not known, and that alone would release something.
         Age::Unknown => found.without_grants(),
-        Age::OlderThan { .. } => found.of_an_older_state(now),
+        Age::OlderThan { .. } | Age::BeforeANo => found.of_an_older_state(now),
     };
-    let above = backup.get().max(recorded.unwrap_or(0));
+    let above = backup.get().max(told.saved.unwrap_or(0));
     let generation = store.save_above(above, &standing).map_err(unusable)?;
     Ok(format!(
         "put generation {backup} of installation {} into {}, as generation {generation}\n\
@@ -110,15 +120,15 @@ const fn consequences(age: Age) -> &'static str {
             "whether there was a newer one is not known, since no audit log tells: look through denials and blocks; \
              approvals ahead were dropped\n"
         }
-        Age::OlderThan { .. } => {
+        Age::OlderThan { .. } | Age::BeforeANo => {
             "it is older than what was known here: the server starts locked, and nothing is approved ahead\n\
              look through denials, blocks and nodes, set again what it forgets, then unlock on this host\n"
         }
     }
 }
 
-fn too_old(backup: u64, newer: u64, by: &str) -> Failure {
-    let error = format!("this backup is older: it is generation {backup}, and {by} {newer}; nothing was changed");
+fn too_old(why: &str) -> Failure {
+    let error = format!("this backup is older: {why}; nothing was changed");
     Failure::new(exit::DATA, error).hint(
         "it may forget denials, blocks, a lock, changes of nodes and uses of approvals ahead; look for a newer one, or add \
          --older: the server then starts locked, with nothing approved ahead, until somebody unlocks it on this host",

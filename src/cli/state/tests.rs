@@ -8,6 +8,7 @@ use super::*;
 use crate::audit::file::File as AuditFile;
 use crate::audit::log::Sink;
 use crate::audit::record::{Entry, Record, StateSaved};
+use crate::audit::tail::Told;
 use crate::clock::WallTime;
 use crate::config::Config;
 use crate::peer::Origin;
@@ -266,10 +267,16 @@ fn a_backup_is_as_old_as_the_state_and_the_log_say() {
         (9, There::Damaged, None, Ok(Age::Unknown)),
         (9, There::Nothing, None, Ok(Age::Unknown)),
     ] {
-        let found = match age(backup, there, recorded) {
+        let found = match age(backup, there, Told { saved: recorded, no_since: false }) {
             Age::OlderThan { generation, .. } => Err(generation),
             other => Ok(other),
         };
         assert_eq!(found, older_than, "{backup} {there:?} {recorded:?}");
     }
+    // Somebody's no was recorded behind the save of this generation.
+    let told = |saved| Told { saved, no_since: true };
+    assert_eq!(age(5, there, told(Some(5))), Age::BeforeANo);
+    assert_eq!(age(6, there, told(Some(5))), Age::Latest, "it was saved after that");
+    assert_eq!(age(1, There::Nothing, told(None)), Age::BeforeANo, "the first of all");
+    assert_eq!(age(5, there, told(None)), Age::Unknown);
 }

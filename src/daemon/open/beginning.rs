@@ -1,5 +1,6 @@
 //! With what the server begins: the state as it was found, or a lock when its audit log tells of a newer one.
 
+use crate::audit::tail::Told;
 use crate::clock::WallTime;
 use crate::peer::standing::Standing;
 use crate::state::{Error, Generation, Store};
@@ -7,21 +8,22 @@ use crate::state::{Error, Generation, Store};
 /// What stands when the server begins, saved, and the generation of it that is to be recorded with the start, when the audit
 /// log does not tell of it yet.
 ///
-/// `recorded` is the generation that the audit log tells of last.
+/// `told` is what the audit log tells of it.
 ///
 /// # Errors
 /// When a lock cannot be saved. Nothing is served then: the next start finds the same.
 pub(super) fn begin(
     store: &mut Store,
     found: Standing,
-    recorded: Option<u64>,
+    told: Told,
     now: WallTime,
 ) -> Result<(Standing, Option<Generation>), Error> {
     let generation = store.generation();
-    let standing = standing_to_begin_with(found, generation, recorded, now);
-    if generation.is_before(recorded) {
+    let standing = standing_to_begin_with(found, generation, told, now);
+    let recorded = told.saved;
+    if told.is_newer_than(generation.get()) {
         let hint = "look through what it may have forgotten (docs/operations.md, \"Backup of the state\"), then unlock on this host";
-        tracing::error!(%generation, recorded, hint, "older state: locked");
+        tracing::error!(%generation, recorded, told.no_since, hint, "older state: locked");
         // The lock and the generation that hides how old this state is reach the disk in one: whatever a crash leaves is
         // either still seen to be older, or locked.
         store.save_above(recorded.unwrap_or(0), &standing)?;
@@ -33,8 +35,8 @@ pub(super) fn begin(
 }
 
 /// What stands when the server begins with a state that was `found` with this generation.
-fn standing_to_begin_with(found: Standing, generation: Generation, recorded: Option<u64>, now: WallTime) -> Standing {
-    if generation.is_before(recorded) { found.of_an_older_state(now) } else { found }
+fn standing_to_begin_with(found: Standing, generation: Generation, told: Told, now: WallTime) -> Standing {
+    if told.is_newer_than(generation.get()) { found.of_an_older_state(now) } else { found }
 }
 
 #[cfg(test)]
@@ -87,10 +89,18 @@ mod tests {
         Standing { lock, grants: vec![], ..standing() }
     }
 
+    const fn saved(saved: Option<u64>) -> Told {
+        Told { saved, no_since: false }
+    }
+
     /// What a server begins with in `directory`, and the generation that it records.
     fn begun(directory: &Path, recorded: Option<u64>) -> (Standing, Option<u64>) {
+        begun_when_told(directory, saved(recorded))
+    }
+
+    fn begun_when_told(directory: &Path, told: Told) -> (Standing, Option<u64>) {
         let (mut store, found) = Store::open(directory, HOME).expect("it is whole");
-        let (standing, saved) = begin(&mut store, found, recorded, NOW).expect("the disk works");
+        let (standing, saved) = begin(&mut store, found, told, NOW).expect("the disk works");
         drop(store);
         let (_, on_disk) = Store::open(directory, HOME).expect("it is whole");
         assert_eq!(on_disk, standing, "what a server begins with is on the disk");
@@ -133,6 +143,25 @@ mod tests {
         }
     }
 
+    /// A crash came between the record of a denial, a block, a revocation or a lock and its save.
+    #[test]
+    fn a_no_that_was_recorded_and_not_saved_is_not_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        drop(Store::create(&path, HOME).expect("a new state"));
+        let at_the_beginning = Told { saved: None, no_since: true };
+        let empty = Standing { lock: locked().lock, ..Standing::default() };
+        assert_eq!(begun_when_told(&path, at_the_beginning), (empty.clone(), Some(2)));
+        assert_eq!(begun_when_told(&path, at_the_beginning), (empty, Some(2)), "a crash before that is recorded");
+        let (mut store, _) = Store::open(&path, HOME).expect("it is whole");
+        assert_eq!(store.save(&standing()).expect("the disk works").get(), 3);
+        drop(store);
+        // Saved once more since: it has that no, and only the record of the save is missing.
+        assert_eq!(begun_when_told(&path, Told { saved: Some(2), no_since: true }), (standing(), Some(3)));
+        assert_eq!(begun_when_told(&path, Told { saved: Some(3), no_since: true }), (locked(), Some(4)));
+        assert_eq!(begun_when_told(&path, Told { saved: Some(4), no_since: false }), (locked(), None));
+    }
+
     #[test]
     fn a_new_installation_has_nothing_to_tell() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -146,7 +175,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
         let (mut store, found) = Store::create(&path, HOME).expect("a new state");
-        let error = begin(&mut store, found, Some(u64::MAX), NOW).expect_err("no generation is higher");
+        let error = begin(&mut store, found, saved(Some(u64::MAX)), NOW).expect_err("no generation is higher");
         assert!(matches!(error, Error::Unwritable(_)), "{error:?}");
     }
 
@@ -157,8 +186,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let (store, _) = Store::create(&directory.path().join("state"), HOME).expect("a new state");
         let at = WallTime::from_unix_millis(5);
-        let standing = standing_to_begin_with(found.clone(), store.generation(), Some(2), at);
+        let standing = standing_to_begin_with(found.clone(), store.generation(), saved(Some(2)), at);
         assert_eq!(standing.lock, Some(Lock { by: LockedBy::OlderState, at }));
-        assert_eq!(standing_to_begin_with(found.clone(), store.generation(), Some(1), at), found);
+        assert_eq!(standing_to_begin_with(found.clone(), store.generation(), saved(Some(1)), at), found);
     }
 }

@@ -160,6 +160,19 @@ async fn two_calls_at_once_have_one_last_use_between_them() {
     assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|is_released| **is_released).count(), 1);
 }
 
+/// A no that is recorded and not saved makes the state an older one when the server starts.
+#[tokio::test]
+async fn a_revocation_is_saved_also_when_what_it_ends_is_in_memory_alone() {
+    let bench = house(Standing::default(), 1);
+    let ask = bench.ask().await;
+    bench.do_it(bench.vote(ask, Verdict::Approve(None))).await.expect("recorded");
+    let saves = || lock(&bench.records.saves).len();
+    let before = saves();
+    bench.do_it(bench.revoke()).await.expect("recorded");
+    assert!(bench.gate.grants().is_empty());
+    assert_eq!(saves(), before + 1);
+}
+
 #[tokio::test]
 async fn what_was_approved_is_not_released_once_a_person_has_said_no() {
     type Said = fn(&Bench) -> Act;

@@ -48,11 +48,16 @@ pub(super) fn storage(host: &Host) -> Vec<Finding> {
 
 /// Whether the audit log tells of a newer state than this one.
 fn age(state: &State, generation: u64) -> Finding {
-    let saved = state.audit.as_ref().and_then(|end| end.as_ref().ok()?.last_saved).unwrap_or(0);
-    if saved <= generation {
+    let told = state.audit.as_ref().and_then(|end| Some(end.as_ref().ok()?.told)).unwrap_or_default();
+    if !told.is_newer_than(generation) {
         return Finding::ok(Check::State, "", format!("the state can be read (generation {generation})"));
     }
-    let found = format!("it is older than the audit log tells: it is generation {generation}, and {saved} was saved");
+    let found = match told.saved {
+        Some(saved) if saved > generation => {
+            format!("it is older than the audit log tells: it is generation {generation}, and {saved} was saved")
+        }
+        _ => "it is older than the audit log tells: somebody's no was recorded, and could not be saved".to_owned(),
+    };
     Finding::warning(
         Check::State,
         "",
@@ -157,7 +162,7 @@ fn audit(state: &State, running: Option<&Unit>) -> Finding {
         }
     };
     // What it tells of the state is judged there.
-    let AuditEnd { last, at, torn, damaged, last_saved: _ } = end;
+    let AuditEnd { last, at, torn, damaged, told: _ } = end;
     if *damaged > 0 {
         let found = format!("{damaged} lines near its end are no records");
         let hint = "keep a copy of audit.log, and look at the end: the server goes on after the last record";

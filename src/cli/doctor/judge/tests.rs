@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::audit::tail::Told;
 use crate::cli::doctor::facts::{
     Accounts, Address, AuditEnd, BOT, BotCheck, Certificate, Complaint, Contents, Entry, File, Key, Keys, Kind,
     NoRecord, Opened, PASSPHRASE, Recorded, Room, SERVER, State, TALOS,
@@ -17,6 +18,10 @@ const DAY: i64 = 86_400_000;
 const MANUAL: &str = include_str!("../../../../systemd/nightlatch.toml");
 const TELEGRAM: &str = "\n[[channel]]\nname = \"telegram\"\npeople = \"telegram\"\nuid = 993\n";
 const CLI: &str = "nightlatch-cli.socket";
+
+const fn saved(saved: Option<u64>) -> Told {
+    Told { saved, no_since: false }
+}
 
 fn days_ago(days: i64) -> WallTime {
     WallTime::from_unix_millis(NOW.unix_millis() - days * DAY)
@@ -105,7 +110,7 @@ fn healthy() -> Host {
             path: "/var/lib/nightlatch".into(),
             directory: entry(Kind::Directory, 0o700, 994),
             state: Ok(4),
-            audit: Some(Ok(AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, last_saved: Some(4) })),
+            audit: Some(Ok(AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, told: saved(Some(4)) })),
             holder: Some(158),
             room: Ok(Room { bytes: 1 << 30, files: Some(10_000), read_only: false }),
         }),
@@ -399,21 +404,27 @@ fn a_state_that_cannot_be_used() {
 
 #[test]
 fn a_state_that_is_older_than_the_audit_log_tells() {
-    let saved = |generation| {
+    let tells = |saved, no_since| {
         move |host: &mut Host| {
-            let end = AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, last_saved: Some(generation) };
+            let told = Told { saved: Some(saved), no_since };
+            let end = AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, told };
             host.state().audit = Some(Ok(end));
         }
     };
-    assert_found(saved(5), Check::State, Warning, "generation 4, and 5 was saved", "starts locked");
-    assert_eq!(told(saved(3), Check::State)[0].verdict, Verdict::Ok, "a crash came before the record of the last save");
+    assert_found(tells(5, false), Check::State, Warning, "generation 4, and 5 was saved", "starts locked");
+    assert_found(tells(4, true), Check::State, Warning, "somebody's no was recorded", "starts locked");
+    assert_eq!(
+        told(tells(3, true), Check::State)[0].verdict,
+        Verdict::Ok,
+        "a crash came before the record of the last save"
+    );
 }
 
 #[test]
 fn an_audit_log_with_a_bad_end() {
     let end = |torn, damaged| {
         move |host: &mut Host| {
-            host.state().audit = Some(Ok(AuditEnd { last: 9, at: None, torn, damaged, last_saved: None }));
+            host.state().audit = Some(Ok(AuditEnd { last: 9, at: None, torn, damaged, told: Told::default() }));
         }
     };
     assert_found(end(0, 2), Check::AuditLog, Warning, "2 lines", "keep a copy");
@@ -600,7 +611,7 @@ fn a_clock_that_is_wrong() {
     assert_found(built, Check::Clock, Wrong, "before this program was built", "set the clock");
     let record = |host: &mut Host| {
         host.state().audit =
-            Some(Ok(AuditEnd { last: 9, at: Some(days_ago(-1)), torn: 0, damaged: 0, last_saved: None }));
+            Some(Ok(AuditEnd { last: 9, at: Some(days_ago(-1)), torn: 0, damaged: 0, told: Told::default() }));
     };
     assert_found(record, Check::Clock, Wrong, "before the last record", "set the clock");
 }

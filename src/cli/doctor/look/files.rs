@@ -132,7 +132,7 @@ pub(super) fn state(config: &Config, server: Option<&Unit>) -> State {
         at: look.last,
         torn: look.tail.cut,
         damaged: look.tail.repaired.as_ref().map_or(0, |repaired| repaired.damaged_lines),
-        last_saved: look.last_saved,
+        told: look.told,
     };
     State {
         path: path.clone(),
