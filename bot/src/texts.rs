@@ -101,7 +101,7 @@ pub(crate) mod prompt {
     pub(crate) const NOT_ENCRYPTED: &str = "Not encrypted (no TLS): whoever can read that network gets the key too";
     pub(crate) const SEAL_MEANS: &str = "A new disk or key slot. Nothing that exists is opened.";
     pub(crate) const COMPARE: &str =
-        "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
+        "Does the node's screen show this code? If not, or if you do not know why it starts: Deny.";
 
     pub(crate) fn full_name(name: &Foreign) -> String {
         format!("Full name: {name}")
@@ -708,7 +708,7 @@ pub(crate) mod list {
     pub(crate) const HELP_LINES: [&str; 5] = [
         "When a node needs the key of its disks, a message with buttons comes. It changes when something happens, and \
          says what became of it.",
-        "The code is the one on the node's screen. If it is another, or you did not expect it: Deny.",
+        "The code is the one on the node's screen. If it is another, or you do not know why the node starts: Deny.",
         "Approve: this node, from this address, for a few minutes. It covers all its disks.",
         "Deny: not now. Block: not for 24 hours. Both end what was approved for it there; /unblock ends them.",
         "No answer is no approval: the node waits and asks again.",
@@ -875,9 +875,9 @@ pub(crate) mod shared {
     }
 
     pub(crate) const COMPARE: &str = "Does each node's screen show its code? Approve all answers the lines above that \
-                                      wait, and nothing else. If you did not expect this: Deny all.";
+                                      wait, and nothing else. If you do not know why they start: Deny all.";
     pub(crate) const COMPARE_ONE: &str =
-        "Does the node's screen show this code? If not, or if you did not expect it: Deny.";
+        "Does the node's screen show this code? If not, or if you do not know why it starts: Deny.";
     pub(crate) const MISTAKE: &str = "A mistake? /revoke and the name of the node";
     pub(crate) const OVER: &str = "⤵️ This list is not looked after any more";
     pub(crate) const OVER_MEANS: &str =

@@ -32,5 +32,7 @@ picture asked 925 dark \
     a-node-boots-that-was-approved-before a-node-calls-from-an-address-that-is-not-its-own
 picture answered 925 light \
     approved-and-the-node-has-its-keys denied the-server-is-away-while-a-question-is-open
+picture together 925 dark \
+    six-nodes-after-a-power-cut nobody-answered-these-for-a-while grant-cp-2-30m-8
 picture commands 925 dark \
     pending status another-program-uses-the-bot-s-token
