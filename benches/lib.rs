@@ -293,6 +293,7 @@ fn call(number: usize) -> Result<Call> {
         blob: Some(blob.fingerprint()),
         in_time: true,
         held: false,
+        ahead: true,
     })
 }
 

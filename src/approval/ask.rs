@@ -96,6 +96,8 @@ pub struct Call {
     pub in_time: bool,
     /// Whether the call was judged before, while it was held. It is not counted as an attempt again.
     pub held: bool,
+    /// Whether what was approved ahead serves it: not when the use of that could not be saved.
+    pub ahead: bool,
 }
 
 /// An open question.

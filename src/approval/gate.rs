@@ -416,6 +416,28 @@ impl Gate {
         caller: &Caller,
         held: bool,
     ) -> Result<(Judgement, Action), NotApproved> {
+        let (judgement, action) = self.judge_once(admitted, caller, held, true).await?;
+        if let Judgement::Approved(terms) = &judgement
+            && terms.is_ahead()
+            && let Err(unsaved) = self.save_spent(terms).await
+        {
+            // People are asked instead: their yes needs no save, and a full disk must not keep a node from its own.
+            return if action == Action::Ask {
+                self.judge_once(admitted, caller, held, false).await
+            } else {
+                Err(unsaved)
+            };
+        }
+        Ok((judgement, action))
+    }
+
+    async fn judge_once(
+        &self,
+        admitted: &Admitted,
+        caller: &Caller,
+        held: bool,
+        ahead: bool,
+    ) -> Result<(Judgement, Action), NotApproved> {
         let fresh = draw()?;
         let now = self.clock.now();
         let call = Call {
@@ -426,6 +448,7 @@ impl Gate {
             blob: admitted.request().fingerprint(),
             in_time: caller.is_in_time(now.moment),
             held,
+            ahead,
         };
         let (action, (judgement, events)) = {
             let mut ledger = self.ledger();
@@ -440,9 +463,6 @@ impl Gate {
         let recorded = self.record_judged(events).await;
         if let Judgement::Approved(terms) = &judgement {
             recorded.inspect_err(|_| self.failed(terms))?;
-            if terms.is_ahead() {
-                self.save_spent(terms).await?;
-            }
         } else {
             recorded?;
         }

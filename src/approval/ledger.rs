@@ -178,6 +178,8 @@ pub struct Ledger {
     origins: BTreeMap<NodeUuid, Vec<(Origin, Moment)>>,
     /// The asks that a person is answering: they do not expire between the record and the effect.
     answering: BTreeSet<AskId>,
+    /// When what a person does was rehearsed: until its effect, votes and refusals expire by that time.
+    rehearsed: Option<Moment>,
     lock: Option<Lock>,
     entries: Vec<NodeEntry>,
     /// What has some of the votes that it needs.
@@ -228,6 +230,7 @@ impl Ledger {
                 .collect(),
             origins: BTreeMap::new(),
             answering: BTreeSet::new(),
+            rehearsed: None,
             lock: standing.lock,
             entries: standing.nodes,
             pending: Vec::new(),
@@ -292,9 +295,11 @@ impl Ledger {
         self.closed.iter().skip(self.closed.len().saturating_sub(count)).cloned().collect()
     }
 
-    /// Keeps the asks that `act` answers from expiring until its effect; `None` when there is no such act any more.
-    pub fn set_answering(&mut self, act: Option<&Act>) {
-        self.answering = act.map(Act::answers).unwrap_or_default().iter().copied().collect();
+    /// Keeps what `act` is about as it was when it was rehearsed, until its effect: else the effect is another than the one
+    /// that was recorded and saved. `None` when there is no such act any more.
+    pub fn set_acting(&mut self, act: Option<(Now, &Act)>) {
+        self.answering = act.map(|(_, act)| act.answers()).unwrap_or_default().iter().copied().collect();
+        self.rehearsed = act.map(|(rehearsed, _)| rehearsed.moment);
     }
 
     /// Gives the use back that was spent on something that could not be sealed or opened.
@@ -587,7 +592,9 @@ impl Ledger {
     pub fn expire(&mut self, now: Now) -> Vec<Event> {
         let (ttl, seal_for, seal_uses) =
             (self.timings.ask_ttl, self.timings.seal_grant_for, self.timings.seal_grant_uses);
-        self.refusals.retain(|bound| now.moment < bound.ends);
+        let for_acts = self.rehearsed.unwrap_or(now.moment);
+        self.refusals.retain(|bound| for_acts < bound.ends);
+        self.pending.retain(|pending| for_acts < pending.ends);
         for grant in &mut self.grants {
             let uncollected =
                 grant.operation == Operation::Seal && !grant.used && !grant.seal_only && !grant.ends_with_lease;
@@ -601,7 +608,6 @@ impl Ledger {
         let is_over = |grant: &Grant| grant.is_over(now) || (grant.uses_left == 0 && grant.under_way == 0);
         self.revision += u64::from(self.grants.iter().any(|grant| grant.ahead.is_some() && is_over(grant)));
         self.grants.retain(|grant| !is_over(grant));
-        self.pending.retain(|pending| now.moment < pending.ends);
         let stale: Vec<AskId> = self
             .asks
             .values()

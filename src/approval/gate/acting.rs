@@ -39,10 +39,10 @@ impl Gate {
             let mut ledger = self.ledger();
             let mut rehearsal = ledger.clone();
             let (answer, events) = rehearsal.act(now, act);
-            ledger.set_answering(Some(act));
+            ledger.set_acting(Some((now, act)));
             (answer, events, ledger.standing(), rehearsal.standing(), ledger.revision())
         };
-        let _answering = self.answering();
+        let _acting = self.until_its_effect();
         // A vote for another list of nodes counts before there is anything to record.
         let is_counted = matches!(answer, Answer::NodeChanged(ChangeAnswer::Counted(_)));
         if rehearsed.is_empty() && !is_counted {
@@ -73,7 +73,8 @@ impl Gate {
         if matches!(answer, Answer::Locked { .. }) {
             self.keys.wipe();
         }
-        if before != after && (recorded.is_err() || !must_be_saved) {
+        let is_unsaved = if must_be_saved { recorded.is_err() } else { before != after };
+        if is_unsaved {
             self.unsaved.store(true, Ordering::Relaxed);
             self.save().await;
         }

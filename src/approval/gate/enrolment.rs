@@ -56,6 +56,7 @@ impl Gate {
             blob: candidate.blob,
             in_time: caller.is_in_time(now.moment),
             held,
+            ahead: false,
         };
         let (judgement, events) = {
             let mut ledger = self.ledger();

@@ -63,13 +63,13 @@ impl Drop for Opening<'_> {
 #[must_use]
 pub struct Passing<'a>(#[expect(dead_code, reason = "held until it is dropped")] tokio::sync::RwLockReadGuard<'a, ()>);
 
-/// An ask that a person is answering: until this is dropped it does not expire.
+/// What a person does: until this is dropped, nothing expires that it is about.
 #[must_use]
-pub(super) struct Answering<'a>(&'a Gate);
+pub(super) struct Acting<'a>(&'a Gate);
 
-impl Drop for Answering<'_> {
+impl Drop for Acting<'_> {
     fn drop(&mut self) {
-        self.0.ledger().set_answering(None);
+        self.0.ledger().set_acting(None);
     }
 }
 
@@ -222,8 +222,8 @@ impl Gate {
         Opening { gate: self, ask: events.iter().find_map(opened) }
     }
 
-    pub(super) fn answering(&self) -> Answering<'_> {
-        Answering(self)
+    pub(super) fn until_its_effect(&self) -> Acting<'_> {
+        Acting(self)
     }
 
     /// Has held calls judged again.

@@ -140,6 +140,7 @@ impl Grant {
             && self.origin == call.origin
             && !self.is_over(now)
             && self.uses_left > 0
+            && (call.ahead || self.ahead.is_none())
             && rule.requirement.is_met_by(&self.votes)
     }
 

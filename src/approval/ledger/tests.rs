@@ -49,6 +49,7 @@ fn call(name: &str, operation: Operation, blob: u8) -> Call {
         blob: request,
         in_time: true,
         held: false,
+        ahead: true,
     }
 }
 
@@ -680,10 +681,10 @@ fn an_ask_that_is_being_answered_does_not_expire() {
     let mut bench = Bench::new();
     let ask = bench.ask(0, &unseal(1));
     let act = Act::Vote { ask, by: voter("alice", "cli"), verdict: Verdict::Block(None) };
-    bench.ledger.set_answering(Some(&act));
+    bench.ledger.set_acting(Some((at(599), &act)));
     assert!(bench.ledger.expire(at(601)).is_empty());
     assert!(matches!(bench.ledger.act(at(599), &act).0, Answer::Decided(_)));
-    bench.ledger.set_answering(None);
+    bench.ledger.set_acting(None);
     assert_eq!(bench.judge(602, &unseal(1)), Judgement::Refused(Reason::Blocked));
 }
 

@@ -134,13 +134,26 @@ async fn a_use_of_a_grant_ahead_is_saved_before_it_is_released() {
     assert!(matches!(again.call().await, Err(NotApproved::Waiting { .. })), "used up also after a restart");
 }
 
+/// Nobody is left alone with a full disk: without the grant ahead people would have been asked.
+#[tokio::test]
+async fn when_a_use_cannot_be_saved_people_are_asked() {
+    let bench = house(Standing::default(), 1);
+    bench.granted(8).await;
+    bench.records.save_fails.store(true, Ordering::Relaxed);
+    let ask = bench.ask().await;
+    bench.do_it(bench.vote(ask, Verdict::Approve(None))).await.expect("recorded");
+    assert!(bench.call().await.is_ok(), "their yes needs no save");
+    let ahead: Vec<u32> = bench.gate.grants().iter().filter(|grant| grant.ahead).map(|grant| grant.uses_left).collect();
+    assert_eq!(ahead, [8], "the use came back");
+}
+
 #[tokio::test]
 async fn a_use_that_cannot_be_saved_releases_nothing_and_comes_back() {
     let bench = house(Standing::default(), 1);
     bench.granted(1).await;
     for fails in [&bench.records.save_fails, &bench.records.fails_after_save] {
         fails.store(true, Ordering::Relaxed);
-        assert!(matches!(bench.call().await, Err(NotApproved::Unrecorded(_))));
+        assert!(matches!(bench.call().await, Err(NotApproved::Waiting { .. })), "people are asked");
         fails.store(false, Ordering::Relaxed);
     }
     assert!(bench.call().await.is_ok(), "the one use is there again");
@@ -158,6 +171,45 @@ async fn two_calls_at_once_have_one_last_use_between_them() {
         drop(nothing_is_written);
     });
     assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|is_released| **is_released).count(), 1);
+}
+
+#[tokio::test]
+async fn a_no_that_could_not_be_saved_is_saved_later() {
+    let bench = house(Standing::default(), 1);
+    let ask = bench.ask().await;
+    bench.do_it(bench.vote(ask, Verdict::Approve(None))).await.expect("recorded");
+    bench.records.save_fails.store(true, Ordering::Relaxed);
+    assert!(matches!(bench.do_it(bench.revoke()).await, Err(NotActed::Unsaved(_))));
+    assert!(bench.gate.grants().is_empty(), "it is in force");
+    bench.records.save_fails.store(false, Ordering::Relaxed);
+    let saves = || lock(&bench.records.saves).len();
+    let before = saves();
+    bench.gate.tick().await.expect("recorded");
+    assert_eq!(saves(), before + 1);
+}
+
+/// What was recorded and saved is what happens, whatever ends meanwhile.
+#[tokio::test]
+async fn a_vote_that_runs_out_while_another_completes_it_counts() {
+    let bench = house(Standing::default(), 2);
+    bench.do_it(bench.ahead("alice", 30, 8)).await.expect("recorded");
+    bench.clock.0.store(599, Ordering::Relaxed);
+    let nothing_is_written = bench.records.pen.lock().await;
+    let bobs = bench.do_it(bench.ahead("bob", 30, 8));
+    tokio::pin!(bobs);
+    for _ in 0..10 {
+        tokio::select! {
+            biased;
+            _ = &mut bobs => panic!("nothing can be written"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    bench.clock.0.store(601, Ordering::Relaxed);
+    let (ticked, ()) = tokio::join!(bench.gate.tick(), async { drop(nothing_is_written) });
+    ticked.expect("recorded");
+    bobs.await.expect("recorded");
+    assert_eq!(bench.gate.grants().len(), 1, "what is on the disk is in force");
+    assert_eq!(bench.on_disk().grants.len(), 1);
 }
 
 /// A no that is recorded and not saved makes the state an older one when the server starts.

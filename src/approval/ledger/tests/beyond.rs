@@ -306,7 +306,16 @@ impl World {
         let peer = Peer::plaintext(([192, 0, 2, from], 1).into());
         let uuid = NodeUuid::parse(UUIDS[node]).expect("printable");
         let blob = (operation == Operation::Unseal).then(|| fingerprint(1));
-        let call = |node: ListedNode, origin| Call { node, origin, peer, operation, blob, in_time: true, held: false };
+        let call = |node: ListedNode, origin| Call {
+            node,
+            origin,
+            peer,
+            operation,
+            blob,
+            in_time: true,
+            held: false,
+            ahead: true,
+        };
         let policy = self.house.policy();
         let Some(listed) = self.lists.node(&uuid).cloned() else {
             let Some(candidate) = self.lists.candidate(&uuid, &peer) else { return };
