@@ -225,6 +225,14 @@ impl Policy {
         }
     }
 
+    /// What it takes to change the entry of `node` in the list that people keep: as many people as to approve the node, through
+    /// one channel. Only the host's changes that list, and where a rule asks for several channels there is one of those.
+    #[must_use]
+    pub fn requirement_for_entry(&self, node: &Node) -> Requirement {
+        let requirement = self.requirement(node);
+        Requirement { from_channels: requirement.from_channels.min(1), ..requirement }
+    }
+
     fn decide<T: Default>(&self, node: &Node, pick: impl Fn(&Layer) -> Option<T>) -> (T, Source) {
         self.first(node, pick).unwrap_or((T::default(), Source::BuiltIn))
     }

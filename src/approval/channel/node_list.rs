@@ -45,8 +45,8 @@ impl Channel {
             return Err(Status::unavailable(RECONFIGURED));
         }
         let change = change(&lists, request.get_ref())?;
-        // What it takes to approve the node takes it to change its entry, as it is and as it shall be.
-        let requirement = configuration.policy.requirement(change.node());
+        // The same for the entry as it is and as it shall be: UUID and cluster stay.
+        let requirement = configuration.policy.requirement_for_entry(change.node());
         if !requirement.approvers.contains(&approver.name) {
             return Err(Status::permission_denied(NOT_LISTED));
         }
@@ -80,6 +80,11 @@ fn change(lists: &Lists, message: &v1::ChangeNodeRequest) -> Result<Change, Stat
         return added(lists, &message.node, add).map(Change::Add);
     }
     let before = listing(lists, &message.node)?.made.clone();
+    // Its rule is gone with the cluster: by what is left, fewer people could turn it into another entry of that cluster.
+    let is_without_rule = before.cluster.as_ref().is_some_and(|cluster| !lists.has_cluster(cluster));
+    if is_without_rule && !matches!(wanted, Wanted::Forget(_)) {
+        return Err(Status::not_found(NO_CLUSTER));
+    }
     let mut after = before.clone();
     match wanted {
         Wanted::Add(_) => {}

@@ -114,7 +114,7 @@ impl Pending {
                 let rule = policy.rule(node, *origin, Operation::Unseal);
                 lists.has(node) && rule.action != Action::Deny && rule.requirement == self.requirement
             }
-            PendingWhat::Change(change) => policy.requirement(change.node()) == self.requirement,
+            PendingWhat::Change(change) => policy.requirement_for_entry(change.node()) == self.requirement,
         }
     }
 

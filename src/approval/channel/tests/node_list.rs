@@ -136,3 +136,30 @@ async fn an_entry_that_the_configuration_overrules_can_be_named_and_forgotten() 
     assert!(house.entry("table").await.is_none());
     assert!(house.entry("from the file").await.is_some());
 }
+
+#[tokio::test]
+async fn a_rule_of_several_channels_leaves_the_list_to_as_many_people_on_the_host() {
+    let house = House::new(2);
+    let configuration = house.gate.configuration();
+    let mut policy = configuration.policy.clone();
+    policy.default.from_channels = Some(2);
+    house.gate.reconfigure(policy, configuration.timings.clone(), &house.admission.lists()).await;
+    let add_desk = || Change::Add(add("desk"));
+    assert_eq!(house.change(ALICE, "board", add_desk()).await, Ok(v1::ChangeOutcome::Counted));
+    assert_eq!(house.change(BOB, "board", add_desk()).await, CHANGED);
+}
+
+#[tokio::test]
+async fn an_entry_whose_cluster_is_gone_can_only_be_forgotten() {
+    let house = House::new(1);
+    let added = v1::AddNode { cluster: "home".into(), ..add("desk") };
+    assert_eq!(house.change(ALICE, "board", Change::Add(added)).await, CHANGED);
+    let configuration = house.gate.configuration();
+    let network = "192.0.2.0/24".parse().expect("a network");
+    let lists = Lists::new(vec![network], [node(CP_1, "cp-1")], UuidPolicy::default());
+    house.gate.reconfigure(configuration.policy.clone(), configuration.timings.clone(), &lists).await;
+    for change in [Change::Name("table".into()), pin(&["192.0.2.40"]), formerly(&["board-0"])] {
+        assert_eq!(house.change(ALICE, "desk", change.clone()).await, Err(Code::NotFound), "{change:?}");
+    }
+    assert_eq!(house.change(ALICE, "desk", Change::Forget(true)).await, CHANGED);
+}
