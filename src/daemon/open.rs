@@ -80,6 +80,7 @@ impl Server {
         let asks = Arc::new(Asks::default());
         let records = DurableRecords::new(log.clone(), store, Arc::clone(&asks));
         let generation = records.generation();
+        let standing = beginning::with_votes_through(&config.channels, standing);
         let admission = Arc::new(assemble::admission(config));
         let gate = Gate::new(
             assemble::policy(config),

@@ -2,7 +2,8 @@
 
 use crate::audit::tail::Told;
 use crate::clock::WallTime;
-use crate::peer::standing::Standing;
+use crate::config::Channel;
+use crate::peer::standing::{KeptVote, Standing};
 use crate::state::{Error, Generation, Store};
 
 /// What stands when the server begins, saved, and the generation of it that is to be recorded with the start, when the audit
@@ -39,6 +40,14 @@ fn standing_to_begin_with(found: Standing, generation: Generation, told: Told, n
     if told.is_newer_than(generation.get()) { found.of_an_older_state(now) } else { found }
 }
 
+/// What is left of `standing` where these are the channels. Who took a channel away, for one since it was broken into, does not
+/// want its votes to count either; and channels change with a restart alone.
+pub(super) fn with_votes_through(channels: &[Channel], standing: Standing) -> Standing {
+    let is_left = |vote: &KeptVote| channels.iter().any(|channel| channel.name == vote.channel);
+    let grants = standing.grants.into_iter().filter(|grant| grant.votes.iter().all(is_left)).collect();
+    Standing { grants, ..standing }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -47,8 +56,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::config::People;
     use crate::peer::Origin;
-    use crate::peer::standing::{GrantAhead, KeptVote, Lock, LockedBy, Refusal, RefusalKind};
+    use crate::peer::standing::{GrantAhead, Lock, LockedBy, Refusal, RefusalKind};
     use crate::request::NodeUuid;
 
     const HOME: Uuid = Uuid::from_u128(7);
@@ -189,5 +199,21 @@ mod tests {
         let standing = standing_to_begin_with(found.clone(), store.generation(), saved(Some(2)), at);
         assert_eq!(standing.lock, Some(Lock { by: LockedBy::OlderState, at }));
         assert_eq!(standing_to_begin_with(found.clone(), store.generation(), saved(Some(1)), at), found);
+    }
+
+    #[test]
+    fn an_approval_ahead_ends_with_a_channel_of_its_votes() {
+        let channel = |name: &str| Channel { name: name.into(), people: People::Uid, socket: None };
+        let through =
+            |name: &str| KeptVote { approver: "bob".into(), channel: name.into(), uid: None, telegram_id: Some(2) };
+        let [mut phone, mut both] = [standing().grants.remove(0), standing().grants.remove(0)];
+        phone.votes = vec![through("telegram")];
+        both.votes.push(through("telegram"));
+        let cli = standing().grants.remove(0);
+        let given = Standing { grants: vec![phone, cli.clone(), both], ..standing() };
+        let still = with_votes_through(&[channel("cli"), channel("telegram")], given.clone());
+        assert_eq!(still, given);
+        assert_eq!(with_votes_through(&[channel("cli")], given.clone()), Standing { grants: vec![cli], ..standing() });
+        assert_eq!(with_votes_through(&[], given), standing().without_grants());
     }
 }
