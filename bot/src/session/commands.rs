@@ -223,7 +223,6 @@ impl Session {
     fn looked(&mut self, chat: ChatId, reply: Result<Reply, Status>) {
         if let Ok(Reply::Look(snapshot)) = reply {
             self.server.grants = snapshot.grants;
-            self.server.lock = snapshot.lock;
             self.server.told_at_ms = self.now.unix_ms;
         }
         let status = self.render_status(chat);

@@ -123,6 +123,17 @@ fn a_lock_is_said_twice_and_told_once() {
 }
 
 #[test]
+fn a_lock_that_came_after_the_look_is_shown() {
+    let mut world = alice();
+    world.say(ALICE, with(ALICE), "/status");
+    let (ticket, _) = world.requests.pop_front().expect("a look");
+    world.event(Event::Locked(lock("bob")));
+    world.reply(ticket, Ok(Reply::Look(Box::new(World::snapshot(&[])))));
+    world.wait(seconds(10));
+    assert!(last(&world).contains("LOCKED by bob") && last(&world).contains("No question"), "{}", last(&world));
+}
+
+#[test]
 fn a_lock_from_while_nobody_listened_is_told() {
     let mut world = alice();
     world.lose_server();
