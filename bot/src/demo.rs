@@ -37,6 +37,7 @@ fn asked() -> Vec<(&'static str, Message)> {
     let open = |ask: &v1::Ask| prompt(ask, Stage::Open(pretend::NONCE), &none);
     let known = pretend::known();
     let elsewhere = Pretend::new("B3XM", "cp-1", "203.0.113.66").elsewhere().ask();
+    let moved = Pretend::new("W4TD", "cp-4", "192.0.2.44").moved().ask();
     let twice = Pretend::new("T8VC", "cp-2", "192.0.2.12").known().twice().ask();
     let quorum = |channels| Pretend::new("M5RD", "cp-3", "192.0.2.13").known().approved_once(channels).ask();
     let scripts = Pretend::new("X9GK", "שרת-1 <узел> 節点", "192.0.2.14").known().ask();
@@ -46,6 +47,7 @@ fn asked() -> Vec<(&'static str, Message)> {
         ("A node boots for the first time, from a network without TLS", open(&pretend::first())),
         ("A new disk", open(&pretend::seal())),
         ("A node calls from an address that is not its own", open(&elsewhere)),
+        ("A node without listed addresses calls from a new one", open(&moved)),
         ("Two machines use one name", open(&twice)),
         ("Two people must approve, and one has", open(&quorum(0))),
         ("Two people must approve, through two channels", open(&quorum(1))),

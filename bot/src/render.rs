@@ -22,7 +22,7 @@ mod tests;
 use nightlatch_approval_api::v1;
 
 pub use answer::{Answer, Answered, Tally, answer};
-pub use beyond::{granted, lock_how, locked, node_changed, proposed, revoked, unlock_how, unlocked};
+pub use beyond::{granted, lock_how, locked, node_changed, proposed, revoked, unlock_how, unlocked, withdrawn};
 pub use list::{
     HeardGrant, KnownNode, Reply, Status, Whereabouts, help, history, node_wanted, nodes, pending, reply, start,
     status, stranger, unknown_command,
@@ -189,7 +189,8 @@ fn votes(ask: &v1::Ask) -> Vec<String> {
 fn known_before(ask: &v1::Ask, when: When<'_>) -> Vec<String> {
     let mut facts = vec![];
     let is_new = ask.warnings.contains(&v1::Warning::NewAddress.into());
-    if is_new || ask.last_approved_at_ms == 0 {
+    let is_said = ask.warnings.contains(&v1::Warning::Moved.into());
+    if !is_said && (is_new || ask.last_approved_at_ms == 0) {
         facts.push(texts::NEW_ADDRESS.to_owned());
     }
     if ask.last_approved_at_ms != 0 {

@@ -75,6 +75,7 @@ pub(crate) mod prompt {
 
     pub(crate) const WRONG_ADDRESS: &str = "WRONG ADDRESS";
     pub(crate) const TWO_ADDRESSES: &str = "TWO ADDRESSES";
+    pub(crate) const MOVED: &str = "NEW ADDRESS";
     pub(crate) const UNKNOWN_WARNING: &str = "WARNING";
 
     pub(crate) fn wrong_address(node: &Foreign, address: &Foreign) -> String {
@@ -86,6 +87,12 @@ pub(crate) mod prompt {
     pub(crate) fn two_addresses(node: &Foreign) -> String {
         format!(
             "⚠️ Two addresses use the name {node}, now or within the last hour. One of them may be another machine."
+        )
+    }
+
+    pub(crate) fn moved(node: &Foreign, address: &Foreign) -> String {
+        format!(
+            "⚠️ {node} was approved before, but never from {address}. It has moved, or another machine uses its name."
         )
     }
 
@@ -241,9 +248,17 @@ pub(crate) mod beyond {
         format!("For {lasts} and up to {}.", times(uses))
     }
 
-    pub(crate) fn say_the_same(node: &Foreign) -> String {
-        format!("If you agree, within 10 minutes: /grant {node}")
+    /// An approval for less, or from elsewhere, would not be the same. `from` is empty for the listed addresses.
+    pub(crate) fn say_the_same(node: &Foreign, lasts: &str, uses: u32, from: &str) -> String {
+        let from = if from.is_empty() { String::new() } else { format!(" from {from}") };
+        format!("If you agree, within 10 minutes: /grant {node} {lasts} {uses}{from}")
     }
+
+    pub(crate) fn withdrawn(node: &Foreign, by: &Foreign) -> String {
+        format!("⏹ {node}: {by} does not want it approved ahead any more")
+    }
+
+    pub(crate) const WITHDRAWN_MEANS: &str = "It was never in force, and the votes so far count no more.";
 
     pub(crate) fn revoked(node: &Foreign, by: &Foreign) -> String {
         format!("⏹ {node}: approval ended by {by}")
@@ -318,8 +333,12 @@ pub(crate) mod beyond {
     }
 
     pub(crate) const DENY_RULE: &str = "its rule is \"deny\", so that nothing would be released";
-    pub(crate) const NO_ADDRESS: &str = "it lists no addresses and was never approved. On the server's host: nightlatch \
-                                         grant NODE --address ADDRESS";
+    pub(crate) fn no_address(node: &Foreign) -> String {
+        format!(
+            "it lists no addresses and was never approved, so say from where it will call: /grant {node} 30m 8 from \
+             ADDRESS"
+        )
+    }
     pub(crate) const OTHER_ADDRESS: &str = "it may not call from that address";
     pub(crate) const UNKNOWN_OUTCOME: &str = "this bot is too old to know what became of it; see /status";
 
@@ -327,12 +346,17 @@ pub(crate) mod beyond {
         format!("denied or blocked {from} until {until}, by {by}; /unblock ends that")
     }
 
-    pub(crate) fn ended(count: usize) -> String {
-        match count {
-            0 => "Nothing was approved, so nothing was ended".to_owned(),
-            1 => "⏹ 1 approval ended".to_owned(),
-            count => format!("⏹ {count} approvals ended"),
+    pub(crate) fn ended(count: usize, withdrawn: usize) -> String {
+        match (count, withdrawn) {
+            (0, 0) => "Nothing was approved, so nothing was ended".to_owned(),
+            (0, _) => "⏹ Ended before it was in force".to_owned(),
+            (1, _) => "⏹ 1 approval ended".to_owned(),
+            (count, _) => format!("⏹ {count} approvals ended"),
         }
+    }
+
+    pub(crate) fn withdrawn_line(node: &Foreign, by: &str) -> String {
+        format!("{node} · wanted by {by}")
     }
 
     pub(crate) fn ended_line(node: &Foreign, code: &Foreign, by: &str) -> String {

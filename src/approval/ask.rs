@@ -164,6 +164,8 @@ pub enum Warning {
     OtherAddress,
     /// Another address asks, or asked within the last hour, for the same node.
     SecondAddress,
+    /// The node lists no addresses, and was approved before, but never from this one.
+    Moved,
 }
 
 /// How an ask ended.

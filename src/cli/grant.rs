@@ -104,10 +104,16 @@ pub fn revoke(args: RevokeArgs) -> Result<(), Failure> {
     args.channel.speak(async |session| {
         let request = v1::RevokeRequest { what: Some(what), telegram_id: None };
         let answered = session.client.revoke(request).await;
-        let ended = session.answer(answered)?.ended;
+        let answer = session.answer(answered)?;
         session.print(
-            |_| revoked(&ended),
-            || json!({ "event": "revoked", "ended": ended.iter().map(script::grant).collect::<Vec<_>>() }),
+            |_| revoked(&answer),
+            || {
+                json!({
+                    "event": "revoked",
+                    "ended": answer.ended.iter().map(script::grant).collect::<Vec<_>>(),
+                    "withdrawn": answer.withdrawn.iter().map(script::proposal).collect::<Vec<_>>(),
+                })
+            },
         )
     })
 }
@@ -194,14 +200,18 @@ fn as_json(result: &v1::GrantResult) -> Value {
     })
 }
 
-fn revoked(ended: &[v1::Grant]) -> String {
-    if ended.is_empty() {
+fn revoked(answer: &v1::RevokeResponse) -> String {
+    if answer.ended.is_empty() && answer.withdrawn.is_empty() {
         return "there was no approval to end\n".to_owned();
     }
     let one = |grant: &v1::Grant| {
         format!("ended: {} from {} (code {})\n", name(grant.node.as_ref()), from(&grant.address), grant.code)
     };
-    ended.iter().map(one).collect()
+    let withdrawn = |proposal: &v1::Proposal| {
+        let (node, from) = (name(proposal.node.as_ref()), from(&proposal.address));
+        format!("withdrawn: {node} from {from}, which was not in force yet\n")
+    };
+    answer.ended.iter().map(one).chain(answer.withdrawn.iter().map(withdrawn)).collect()
 }
 
 #[cfg(test)]
@@ -221,6 +231,8 @@ mod tests {
             proposal: Some(v1::Proposal {
                 node: Some(v1::Node { name: "cp-2".to_owned(), ..v1::Node::default() }),
                 votes_missing: 1,
+                for_seconds: 1800,
+                uses: 8,
                 ..v1::Proposal::default()
             }),
             refusal: Some(v1::Refusal { by: "bob".to_owned(), until_ms: 180_000, ..v1::Refusal::default() }),
@@ -259,7 +271,8 @@ mod tests {
         );
         assert_eq!(
             said(v1::GrantOutcome::Counted, None),
-            "cp-2: NOT in force yet. Your approval counts; 1 more must approve, within ten minutes: nightlatch grant cp-2"
+            "cp-2: NOT in force yet. Your approval counts; 1 more must approve, within ten minutes: nightlatch \
+             grant cp-2 --for 1800s --uses 8"
         );
         assert_eq!(
             said(v1::GrantOutcome::Refused, None),

@@ -152,7 +152,7 @@ fn beyond_one_ask(event: &Event) -> Vec<Entry> {
             telegram_id: by.telegram_id,
         }
         .into(),
-        Event::Revoked { ended, by } => return ended.iter().map(|grant| grant_revoked(grant, by)).collect(),
+        Event::Revoked { ended, by, .. } => return ended.iter().map(|grant| grant_revoked(grant, by)).collect(),
         Event::Locked { lock, by: _ } => locked(lock),
         Event::Unlocked { by } => {
             Unlocked { by: Name::new(&by.vote.approver), channel: Name::new(&by.vote.channel), uid: by.uid }.into()

@@ -91,7 +91,9 @@ fn ahead() -> Vec<(&'static str, Message)> {
             result("worker-7", v1::GrantOutcome::NoAddress),
         ],
     };
-    let ended = v1::RevokeResponse { ended: vec![grant("cp-2")] };
+    let ended = v1::RevokeResponse { ended: vec![grant("cp-2")], withdrawn: vec![] };
+    let withdrawn = v1::RevokeResponse { ended: vec![], withdrawn: vec![proposal.clone()] };
+    let elsewhere = v1::Proposal { address: "192.0.2.33/32".to_owned(), ..proposal.clone() };
     let cp2 = node("cp-2");
     let mut releases = Releases::default();
     releases.add(&v1::Release {
@@ -107,9 +109,12 @@ fn ahead() -> Vec<(&'static str, Message)> {
         ("/grant cluster home", reply(&Reply::Granted(&many))),
         ("What others are told of it", render::granted(&grant("cp-2"), NOW, zone)),
         ("Two people must approve ahead, and one has", render::proposed(&proposal)),
+        ("From an address that is not listed", render::proposed(&elsewhere)),
         ("The node got a key under it", render::allowed(&cp2, &releases, NOW, zone)),
         ("/revoke cp-2", reply(&Reply::Revoked(&ended))),
         ("What others are told of that", render::revoked(&grant("cp-2"), "alice")),
+        ("/revoke cp-3, while it needs more votes", reply(&Reply::Revoked(&withdrawn))),
+        ("What others are told of that", render::withdrawn(&proposal, "alice")),
     ]
 }
 

@@ -50,6 +50,13 @@ impl Pretend {
         self
     }
 
+    /// Approved before, and never from there.
+    pub(super) fn moved(mut self) -> Self {
+        self.0.origin = v1::Origin::PerAddress.into();
+        self.0.warnings = vec![v1::Warning::NewAddress.into(), v1::Warning::Moved.into()];
+        self
+    }
+
     pub(super) fn twice(mut self) -> Self {
         self.0.warnings.push(v1::Warning::SecondAddress.into());
         self

@@ -32,7 +32,28 @@ pub fn proposed(proposal: &v1::Proposal) -> Message {
     let mut page = Page::new(&texts_beyond::proposed(&node, &people(&proposal.by)));
     page.line(&texts_beyond::wanted(&span(u64::from(proposal.for_seconds) * 1_000), proposal.uses));
     page.line(&texts::prompt::missing(proposal.votes_missing, proposal.channels_missing));
-    page.line(&texts_beyond::say_the_same(&node));
+    let from = match &*proposal.address {
+        "" => String::new(),
+        network => address(network.split_once('/').map_or(network, |(address, _)| address)).to_string(),
+    };
+    page.line(&texts_beyond::say_the_same(&node, &word(proposal.for_seconds), proposal.uses, &from));
+    page.finish(vec![])
+}
+
+/// A length of time as a command takes it.
+fn word(seconds: u32) -> String {
+    match seconds {
+        hours if hours % 3_600 == 0 => format!("{}h", hours / 3_600),
+        minutes if minutes % 60 == 0 => format!("{}m", minutes / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// Somebody ended what others were still to vote for.
+#[must_use]
+pub fn withdrawn(proposal: &v1::Proposal, who: &str) -> Message {
+    let mut page = Page::new(&texts_beyond::withdrawn(&node_of(proposal.node.as_ref()), &by(who)));
+    page.line(texts_beyond::WITHDRAWN_MEANS);
     page.finish(vec![])
 }
 
@@ -132,7 +153,7 @@ fn grant_result(result: &v1::GrantResult, when: When<'_>) -> String {
             let from = refused_from(refusal);
             texts_beyond::not_granted(&node, &texts_beyond::refused(&from, &when.at(until), &by(who)))
         }
-        GrantOutcome::NoAddress => texts_beyond::not_granted(&node, texts_beyond::NO_ADDRESS),
+        GrantOutcome::NoAddress => texts_beyond::not_granted(&node, &texts_beyond::no_address(&node)),
         GrantOutcome::OtherAddress => texts_beyond::not_granted(&node, texts_beyond::OTHER_ADDRESS),
         GrantOutcome::Unspecified => texts_beyond::not_granted(&node, texts_beyond::UNKNOWN_OUTCOME),
     }
@@ -140,11 +161,14 @@ fn grant_result(result: &v1::GrantResult, when: When<'_>) -> String {
 
 /// /revoke: what ended.
 pub(super) fn ended(response: &v1::RevokeResponse) -> Message {
-    let mut page = Page::new(&texts_beyond::ended(response.ended.len()));
+    let mut page = Page::new(&texts_beyond::ended(response.ended.len(), response.withdrawn.len()));
     let line = |grant: &v1::Grant| {
         texts_beyond::ended_line(&node_of(grant.node.as_ref()), &Foreign::name(&grant.code), &people(&grant.by))
     };
+    let withdrawn =
+        |proposal: &v1::Proposal| texts_beyond::withdrawn_line(&node_of(proposal.node.as_ref()), &people(&proposal.by));
     page.list(response.ended.iter().map(line), texts_list::more);
+    page.list(response.withdrawn.iter().map(withdrawn), texts_list::more);
     if !response.ended.is_empty() {
         page.line(texts_beyond::REVOKED_MEANS);
     }

@@ -11,6 +11,7 @@ use crate::texts;
 pub(super) enum Alarm {
     WrongAddress,
     TwoAddresses,
+    Moved,
     Unknown,
 }
 
@@ -20,6 +21,7 @@ impl Alarm {
         match self {
             Self::WrongAddress => texts::prompt::WRONG_ADDRESS,
             Self::TwoAddresses => texts::prompt::TWO_ADDRESSES,
+            Self::Moved => texts::prompt::MOVED,
             Self::Unknown => texts::prompt::UNKNOWN_WARNING,
         }
     }
@@ -29,6 +31,7 @@ impl Alarm {
         match self {
             Self::WrongAddress => texts::prompt::wrong_address(node, address),
             Self::TwoAddresses => texts::prompt::two_addresses(node),
+            Self::Moved => texts::prompt::moved(node, address),
             Self::Unknown => texts::prompt::UNKNOWN_WARNING_MEANS.to_owned(),
         }
     }
@@ -44,6 +47,7 @@ pub(super) fn alarms(ask: &v1::Ask) -> Vec<Alarm> {
         Ok(v1::Warning::NewAddress) => None,
         Ok(v1::Warning::OtherAddress) => Some(Alarm::WrongAddress),
         Ok(v1::Warning::SecondAddress) => Some(Alarm::TwoAddresses),
+        Ok(v1::Warning::Moved) => Some(Alarm::Moved),
         Ok(v1::Warning::Unspecified) | Err(_) => Some(Alarm::Unknown),
     };
     let mut alarms: Vec<_> = ask.warnings.iter().filter_map(of_warning).chain(of_origin).collect();

@@ -68,6 +68,7 @@ fn a_wrong_or_second_address_is_cried_out_in_the_first_line() {
     assert!(with(&[], other).starts_with("⚠️ WRONG ADDRESS: cp-1"));
     assert!(with(&[second], listed).starts_with("⚠️ TWO ADDRESSES: cp-1"));
     assert!(with(&[second], other).starts_with("⚠️ WRONG ADDRESS: cp-1"), "the worse of two");
+    assert!(with(&[v1::Warning::Moved.into()], listed).starts_with("⚠️ NEW ADDRESS: cp-1"));
     assert!(with(&[v1::Warning::NewAddress.into()], listed).starts_with("🔒"));
 }
 

@@ -25,6 +25,9 @@ impl Session {
             self.server.grants.retain(|other| other.ask_id != grant.ask_id);
             self.tell_all(grant.node.as_ref(), &render::revoked(grant, &revoked.by));
         }
+        for proposal in &revoked.withdrawn {
+            self.tell_all(proposal.node.as_ref(), &render::withdrawn(proposal, &revoked.by));
+        }
     }
 
     /// Whether everything is refused, as the server says now. People are told of a lock once, also of one from while nobody

@@ -84,14 +84,13 @@ impl Session {
     /// What is about no single question.
     fn command_beyond(&mut self, from: UserId, chat: ChatId, command: Command) {
         match command {
-            Command::Grant { whose, for_seconds, uses } => {
+            Command::Grant { whose, for_seconds, uses, from: address } => {
                 let (nodes, cluster) = match whose {
                     Whose::Node(node) => (vec![node], String::new()),
                     Whose::Cluster(cluster) => (vec![], cluster),
                     Whose::All => return self.reply(chat, render::node_wanted()),
                 };
                 let telegram_id = Some(from.0);
-                let address = String::new();
                 let request = v1::GrantRequest { nodes, cluster, telegram_id, for_seconds, uses, address };
                 self.ask_server(chat, Request::Grant(request));
             }

@@ -113,6 +113,8 @@ pub enum Event {
     Revoked {
         /// Which.
         ended: Vec<LiveGrant>,
+        /// Those that waited for more votes, and do not any more.
+        withdrawn: Vec<Proposal>,
         /// Who.
         by: Voter,
     },

@@ -69,7 +69,10 @@ impl Channel {
         };
         let by = self.voter(request, approver, message.telegram_id)?;
         match self.act(configuration.generation, Act::Revoke { which, by }).await? {
-            Answer::Revoked(ended) => Ok(v1::RevokeResponse { ended: ended.iter().map(message::grant).collect() }),
+            Answer::Revoked { ended, withdrawn } => Ok(v1::RevokeResponse {
+                ended: ended.iter().map(message::grant).collect(),
+                withdrawn: withdrawn.iter().map(message::proposal).collect(),
+            }),
             _ => Ok(v1::RevokeResponse::default()),
         }
     }

@@ -35,8 +35,9 @@ pub fn event(event: &Event) -> Option<v1::Event> {
         },
         Event::Granted { grant: given, .. } => v1::event::Event::Granted(grant(given)),
         Event::Proposed { proposal: proposed, .. } => v1::event::Event::Proposed(proposal(proposed)),
-        Event::Revoked { ended, by } => v1::event::Event::Revoked(v1::Revoked {
+        Event::Revoked { ended, withdrawn, by } => v1::event::Event::Revoked(v1::Revoked {
             ended: ended.iter().map(grant).collect(),
+            withdrawn: withdrawn.iter().map(proposal).collect(),
             by: by.vote.approver.to_string(),
         }),
         Event::Locked { lock: locked, .. } => v1::event::Event::Locked(lock(locked)),
@@ -358,6 +359,7 @@ const fn warning(warning: Warning) -> v1::Warning {
         Warning::NewAddress => v1::Warning::NewAddress,
         Warning::OtherAddress => v1::Warning::OtherAddress,
         Warning::SecondAddress => v1::Warning::SecondAddress,
+        Warning::Moved => v1::Warning::Moved,
     }
 }
 

@@ -280,17 +280,19 @@ impl Ledger {
         let (ended, kept): (Vec<Grant>, Vec<Grant>) = std::mem::take(&mut self.grants).into_iter().partition(is_meant);
         self.grants = kept;
         let ended: Vec<LiveGrant> = ended.iter().map(|grant| grant.shown(now)).collect();
-        let mut is_anything = !ended.is_empty();
+        let mut withdrawn = vec![];
         if let WhichGrants::Nodes(nodes) = which {
-            let is_kept = |pending: &Pending| !matches!(&pending.what, PendingWhat::Grant { node, .. } if nodes.contains(&node.uuid));
-            let before = self.pending.len();
-            self.pending.retain(is_kept);
-            is_anything |= self.pending.len() < before;
+            self.pending.retain(|pending| {
+                let meant = pending.proposal().filter(|proposal| nodes.contains(&proposal.node.uuid));
+                let is_kept = meant.is_none();
+                withdrawn.extend(meant);
+                is_kept
+            });
         }
-        if is_anything {
-            events.push(Event::Revoked { ended: ended.clone(), by: by.clone() });
+        if !ended.is_empty() || !withdrawn.is_empty() {
+            events.push(Event::Revoked { ended: ended.clone(), withdrawn: withdrawn.clone(), by: by.clone() });
         }
-        Answer::Revoked(ended)
+        Answer::Revoked { ended, withdrawn }
     }
 
     /// Takes back what waits for votes about `node`.

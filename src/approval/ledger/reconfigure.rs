@@ -10,8 +10,8 @@ use super::{Ledger, Timings};
 use crate::approval::ask::{Ask, AskId, Event, Outcome, Purpose};
 use crate::approval::policy::{Action, Approver, Policy, Vote};
 use crate::clock::Now;
-use crate::peer::Origin;
 use crate::peer::admission::Lists;
+use crate::peer::{Node, Origin};
 
 impl Ledger {
     /// Goes on under `policy` and `timings`, where `approvers` were the people before and `lists` has the nodes of now.
@@ -112,7 +112,9 @@ fn is_asked(ask: &Ask, policy: &Policy, lists: &Lists) -> bool {
         }
         Purpose::Enrolment => {
             let candidate = lists.candidate(&ask.node.uuid, &ask.peer);
-            candidate.is_some_and(|node| node == ask.node) && policy.requirement(&ask.node) == ask.requirement
+            // Its name is made up, and may have been another one while a node of that name was listed.
+            let is_same = |node: &Node| *node == Node { name: node.name.clone(), ..Node::clone(&ask.node) };
+            candidate.is_some_and(|node| is_same(&node)) && policy.requirement(&ask.node) == ask.requirement
         }
     }
 }

@@ -535,6 +535,22 @@ fn warnings_say_what_is_unusual() {
 }
 
 #[test]
+fn a_node_without_addresses_that_has_moved_is_not_one_that_is_new() {
+    let mut bench = Bench::new();
+    let from = |last| {
+        let call = from_address(unseal(1), last);
+        Call { origin: Origin::PerAddress(call.peer.network()), ..call }
+    };
+    let ask = bench.ask(0, &from(50));
+    assert_eq!(bench.ledger.asks()[0].warnings, [Warning::NewAddress]);
+    bench.approve(1, ask);
+    bench.ask(4000, &from(51));
+    assert_eq!(bench.ledger.asks()[0].warnings, [Warning::NewAddress, Warning::Moved]);
+    bench.ask(8000, &from(50));
+    assert_eq!(bench.ledger.asks()[0].warnings, [], "back where it was");
+}
+
+#[test]
 fn who_asks_first_has_no_cleaner_prompt() {
     let mut bench = Bench::new();
     bench.ask(0, &from_address(unseal(1), 66));

@@ -66,6 +66,7 @@ pub(super) fn event(event: &Event) -> Value {
         Event::Revoked(revoked) => json!({
             "event": "revoked",
             "ended": revoked.ended.iter().map(grant).collect::<Vec<_>>(),
+            "withdrawn": revoked.withdrawn.iter().map(proposal).collect::<Vec<_>>(),
             "by": revoked.by,
         }),
         Event::Locked(locked) => json!({ "event": "locked", "lock": lock(locked) }),

@@ -95,7 +95,17 @@ fn notice(notice: &v1::Notice) -> String {
 
 fn revoked_by(revoked: &v1::Revoked) -> String {
     let nodes: Vec<_> = revoked.ended.iter().map(|grant| name(grant.node.as_ref())).collect();
-    line(&format!("      {} ended what was approved for {}", printable(&revoked.by), nodes.join(", ")))
+    let withdrawn: Vec<_> = revoked.withdrawn.iter().map(|proposal| name(proposal.node.as_ref())).collect();
+    let by = printable(&revoked.by);
+    let mut out = String::new();
+    if !nodes.is_empty() {
+        out.push_str(&line(&format!("      {by} ended what was approved for {}", nodes.join(", "))));
+    }
+    if !withdrawn.is_empty() {
+        let said = format!("      {by} withdrew what more people were to approve ahead for {}", withdrawn.join(", "));
+        out.push_str(&line(&said));
+    }
+    out
 }
 
 /// What became of a vote. `is_over` when what was approved before is in force no more.
@@ -200,7 +210,7 @@ mod tests {
         let told: Vec<_> = [
             Event::Granted(grant.clone()),
             Event::Proposed(proposal),
-            Event::Revoked(v1::Revoked { ended: vec![grant], by: "bob".to_owned() }),
+            Event::Revoked(v1::Revoked { ended: vec![grant], by: "bob".to_owned(), ..v1::Revoked::default() }),
             Event::Release(release),
             Event::EnrolmentOpened(stranger),
             Event::NodeChanged(listed),

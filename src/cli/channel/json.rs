@@ -29,6 +29,7 @@ pub(in crate::cli) fn ask(ask: &v1::Ask) -> Value {
             v1::Warning::NewAddress => "new-address",
             v1::Warning::OtherAddress => "other-address",
             v1::Warning::SecondAddress => "second-address",
+            v1::Warning::Moved => "moved",
             v1::Warning::Unspecified => "unknown",
         }).collect::<Vec<_>>(),
         "votes_missing": ask.votes_missing,

@@ -49,6 +49,12 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
             v1::Warning::SecondAddress => {
                 writeln!(out, "      ! another address asks for this node too, or did within the last hour")
             }
+            v1::Warning::Moved => {
+                writeln!(
+                    out,
+                    "      ! this node was approved before, but never from this address: it moved, or it is another machine"
+                )
+            }
             // "Never approved before" says it already.
             v1::Warning::NewAddress => Ok(()),
             v1::Warning::Unspecified => {
@@ -104,13 +110,15 @@ pub(in crate::cli) fn closed(closed: &v1::Closed) -> String {
     format!("{}  {} · {} {outcome}", ask.code, name(ask.node.as_ref()), printable(&ask.address))
 }
 
-/// What somebody else types who agrees: an approval from another address would be another one.
+/// What somebody else types who agrees: an approval from another address would be another one, and one for less makes it less.
 pub(in crate::cli) fn say_the_same(proposal: Option<&v1::Proposal>) -> String {
     let node = proposal.and_then(|proposal| proposal.node.as_ref());
     let node = node.map_or("NODE", |node| if node.name.is_empty() { "NODE" } else { &node.name });
     let address = proposal.map(|proposal| printable(one_address(&proposal.address))).unwrap_or_default();
     let from = if address.is_empty() { String::new() } else { format!(" --address {address}") };
-    format!("nightlatch grant {}{from}", quoted(node))
+    let terms = proposal
+        .map_or_else(String::new, |proposal| format!(" --for {}s --uses {}", proposal.for_seconds, proposal.uses));
+    format!("nightlatch grant {}{from}{terms}", quoted(node))
 }
 
 /// A network of one peer as an address of it.

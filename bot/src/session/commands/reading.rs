@@ -1,5 +1,7 @@
 //! From the words of a message to a command.
 
+use std::net::IpAddr;
+
 /// A command that this version knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
@@ -20,6 +22,8 @@ pub(super) enum Command {
         whose: Whose,
         for_seconds: Option<u32>,
         uses: Option<u32>,
+        /// An address, or nothing.
+        from: String,
     },
     Revoke(Whose),
     /// Everything; whether it was said twice.
@@ -96,8 +100,17 @@ fn seconds(word: &&str) -> Option<u32> {
     u32::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0)
 }
 
-/// Behind the name stands how long, and behind that how often: a number alone may be the end of a name.
+/// Behind the name stands how long, behind that how often, since a number alone may be the end of a name, and last of all from
+/// where.
 fn grant(words: &[&str]) -> Command {
+    let (words, from) = match words {
+        [rest @ .., from, address]
+            if !rest.is_empty() && from.eq_ignore_ascii_case("from") && address.parse::<IpAddr>().is_ok() =>
+        {
+            (rest, (*address).to_owned())
+        }
+        words => (words, String::new()),
+    };
     let (rest, uses) = match words {
         [name @ .., time, uses] if !name.is_empty() && seconds(time).is_some() && uses.parse::<u32>().is_ok() => {
             (words.get(..words.len() - 1).unwrap_or(words), uses.parse().ok())
@@ -108,7 +121,7 @@ fn grant(words: &[&str]) -> Command {
         Some((last, name)) if !name.is_empty() && seconds(last).is_some() => (name, seconds(last)),
         _ => (rest, None),
     };
-    Command::Grant { whose: Whose::parse(name), for_seconds, uses }
+    Command::Grant { whose: Whose::parse(name), for_seconds, uses, from }
 }
 
 #[cfg(test)]

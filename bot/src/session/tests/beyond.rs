@@ -33,7 +33,8 @@ fn last(world: &World) -> String {
 fn grant_and_revoke_say_whose_how_long_and_how_often() {
     let mut world = alice();
     for (text, nodes, cluster, for_seconds, uses) in [
-        ("/grant cp-1", &["cp-1"][..], "", None, None),
+        ("/grant cp-1 30m 8 from 192.0.2.7", &["cp-1"][..], "", Some(1_800), Some(8)),
+        ("/grant cp-1", &["cp-1"], "", None, None),
         ("/grant cp-1 30m", &["cp-1"], "", Some(1_800), None),
         ("/grant cp-1 30m 8", &["cp-1"], "", Some(1_800), Some(8)),
         ("/grant rack 2 30m 8", &["rack 2"], "", Some(1_800), Some(8)),
@@ -48,7 +49,7 @@ fn grant_and_revoke_say_whose_how_long_and_how_often() {
             telegram_id: Some(101),
             for_seconds,
             uses,
-            address: String::new(),
+            address: text.split_once(" from ").map_or("", |(_, address)| address).to_owned(),
         };
         assert_eq!(request, Request::Grant(meant), "{text}");
         world.reply(ticket, Ok(Reply::Grant(v1::GrantResponse::default())));
@@ -87,9 +88,15 @@ fn who_commanded_is_answered_and_the_others_are_told() {
     world.wait(seconds(10));
     assert_eq!((world.count(with(ALICE)), world.count(with(BOB))), (1, 1));
     assert!(last(&world).contains("/revoke cp-1"), "{}", last(&world));
-    world.event(Event::Revoked(v1::Revoked { ended: vec![grant(1)], by: "bob".to_owned() }));
+    world.event(Event::Revoked(v1::Revoked { ended: vec![grant(1)], by: "bob".to_owned(), ..v1::Revoked::default() }));
     world.wait(seconds(20));
     assert_eq!(world.count(with(BOB)), 2);
+    let wanted = v1::Proposal { node: Some(node(1)), ..v1::Proposal::default() };
+    let withdrawn = v1::Revoked { withdrawn: vec![wanted], by: "bob".to_owned(), ..v1::Revoked::default() };
+    world.event(Event::Revoked(withdrawn));
+    world.wait(seconds(20));
+    assert_eq!(world.count(with(BOB)), 3, "who was asked to agree is told that nobody has to");
+    assert!(last(&world).contains("ahead any more"), "{}", last(&world));
 }
 
 #[test]

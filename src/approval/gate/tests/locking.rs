@@ -108,6 +108,23 @@ fn open(bench: &Bench) -> Vec<AskId> {
     bench.gate.subscribe("cli").expect("room").asks.iter().map(|ask| ask.id).collect()
 }
 
+/// Boards of one vendor have identifiers that begin alike, and so do the names that they get.
+#[tokio::test]
+async fn an_ask_stays_when_a_node_is_listed_under_the_name_that_it_would_get() {
+    let bench = house(Standing::default(), 1);
+    stranger(&bench, "vendor-0-board-1", 50, Operation::Seal).await;
+    bench.clock.0.store(60, Ordering::Relaxed);
+    stranger(&bench, "vendor-0-board-2", 51, Operation::Seal).await;
+    let asks = open(&bench);
+    let decided = bench.do_it(bench.vote(asks[0], Verdict::Approve(None))).await;
+    assert!(matches!(decided, Ok(Answer::Decided(_))), "{decided:?}");
+    assert_eq!(open(&bench), asks[1..]);
+    let decided = bench.do_it(bench.vote(asks[1], Verdict::Approve(None))).await;
+    assert!(matches!(decided, Ok(Answer::Decided(_))), "{decided:?}");
+    let names: Vec<_> = bench.on_disk().nodes.iter().map(|entry| entry.node.name.to_string()).collect();
+    assert_eq!(names, ["new-vendor-0", "new-vendor-0-boa"]);
+}
+
 #[tokio::test]
 async fn a_node_that_was_listed_seals_and_a_second_claim_to_its_identifier_is_closed() {
     let bench = house(Standing::default(), 1);
