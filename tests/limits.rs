@@ -28,9 +28,9 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A file of src/ without its tests.
+/// A file of src/, or of the other package that the server is made of, without its tests.
 fn source(path: &str) -> String {
-    let text = read(&format!("src/{path}"));
+    let text = read(&if path.starts_with("approval-api/") { path.to_owned() } else { format!("src/{path}") });
     text.split("#[cfg(test)]\nmod tests {").next().expect("a first part").to_owned()
 }
 

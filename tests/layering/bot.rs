@@ -85,7 +85,9 @@ fn what_the_bot_decides_knows_no_network_file_or_clock() {
             let io = source
                 .uses("std")
                 .into_iter()
-                .filter(|found| ["fs", "net", "env", "io", "thread", "process"].contains(&found.path[0].as_str()));
+                .filter(|found| ["fs", "net", "env", "io", "thread", "process"].contains(&found.path[0].as_str()))
+                // An address is what people write.
+                .filter(|found| found.path != ["net", "IpAddr"]);
             wrong.extend(io.map(|found| format!("bot/src/{}:{}: std::{}", source.path, found.line, found.path[0])));
         }
         for (words, places) in PLACES.iter().filter(|(_, places)| !is_in_any(&module, places)) {

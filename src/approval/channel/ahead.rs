@@ -10,7 +10,7 @@ use super::{
     seconds,
 };
 use crate::approval::gate::{Configuration, draw};
-use crate::approval::ledger::act::{Act, Answer, GrantWanted, MAX_USES, WhichGrants};
+use crate::approval::ledger::act::{Act, Answer, Ended, GrantWanted, MAX_USES, WhichGrants};
 use crate::approval::policy::Approver;
 use crate::peer::{ListedNode, Origin, Peer};
 use crate::request::Operation;
@@ -69,7 +69,7 @@ impl Channel {
         };
         let by = self.voter(request, approver, message.telegram_id)?;
         match self.act(configuration.generation, Act::Revoke { which, by }).await? {
-            Answer::Revoked { ended, withdrawn } => Ok(v1::RevokeResponse {
+            Answer::Revoked(Ended { ended, withdrawn }) => Ok(v1::RevokeResponse {
                 ended: ended.iter().map(message::grant).collect(),
                 withdrawn: withdrawn.iter().map(message::proposal).collect(),
             }),

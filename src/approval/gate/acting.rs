@@ -44,8 +44,7 @@ impl Gate {
         };
         let _acting = self.until_its_effect();
         // A vote for another list of nodes counts before there is anything to record.
-        let is_counted = matches!(answer, Answer::NodeChanged(ChangeAnswer::Counted(_)));
-        if rehearsed.is_empty() && !is_counted {
+        if rehearsed.is_empty() && !matches!(answer, Answer::NodeChanged(ChangeAnswer::Counted(_))) {
             return Ok(answer);
         }
         if matches!(answer, Answer::Unlocked(true)) {

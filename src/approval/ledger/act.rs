@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use super::ahead::{GrantAnswer, GrantWanted, MAX_PENDING, MAX_USES, WhichGrants};
+pub use super::ahead::{Ended, GrantAnswer, GrantWanted, MAX_PENDING, MAX_USES, WhichGrants};
 pub use super::enrolment::{Change, ChangeAnswer};
 use super::{Bound, Grant, Ledger, MAX_REFUSAL, MAX_REFUSALS};
-use crate::approval::ask::{
-    Ask, AskId, ClosedAsk, Event, LiveGrant, MatchCode, Outcome, Proposal, Purpose, Verdict, Voter,
-};
+use crate::approval::ask::{Ask, AskId, ClosedAsk, Event, MatchCode, Outcome, Purpose, Verdict, Voter};
 use crate::approval::policy::{Requirement, Vote};
 use crate::clock::Now;
 use crate::peer::standing::{KeptVote, LastApproval, Lock, MAX_APPROVALS, Refusal, RefusalKind};
@@ -143,12 +141,7 @@ pub enum Answer {
     /// Everything is locked, so that nothing can be approved; nothing changed.
     IsLocked(Lock),
     /// What ended.
-    Revoked {
-        /// Grants that were in force.
-        ended: Vec<LiveGrant>,
-        /// Those that waited for more votes.
-        withdrawn: Vec<Proposal>,
-    },
+    Revoked(Ended),
     /// Everything is refused.
     Locked {
         /// The lock in force.

@@ -63,6 +63,15 @@ pub enum WhichGrants {
     One(AskId),
 }
 
+/// What was revoked.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Grants that were in force.
+    pub ended: Vec<LiveGrant>,
+    /// Those that waited for more votes.
+    pub withdrawn: Vec<Proposal>,
+}
+
 /// Something that has some of the votes that it needs.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
@@ -292,7 +301,7 @@ impl Ledger {
         if !ended.is_empty() || !withdrawn.is_empty() {
             events.push(Event::Revoked { ended: ended.clone(), withdrawn: withdrawn.clone(), by: by.clone() });
         }
-        Answer::Revoked { ended, withdrawn }
+        Answer::Revoked(Ended { ended, withdrawn })
     }
 
     /// Takes back what waits for votes about `node`.

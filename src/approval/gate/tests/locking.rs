@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use super::super::*;
-use super::beyond::{LOCK, house, house_of, voter};
+use super::beyond::{LOCK, house, house_of, node, voter};
 use super::{Bench, HandClock, SlowRecords};
 use crate::approval::ask::Verdict;
-use crate::approval::ledger::act::{Act, Answer};
+use crate::approval::ledger::act::{Act, Answer, Change, ChangeAnswer};
+use crate::peer::{ListedBy, Node};
 
 const UNLOCK: fn() -> Act = || Act::Unlock { by: voter("alice") };
 
@@ -174,4 +175,40 @@ async fn what_could_not_be_saved_is_tried_once_more_at_the_end() {
     bench.gate.stop();
     bench.gate.drain().await;
     assert!(bench.on_disk().lock.is_some(), "somebody made room, and stopped it");
+}
+
+#[tokio::test]
+async fn two_people_change_the_list_when_the_rule_wants_two() {
+    let bench = house(Standing::default(), 2);
+    let added = || Change::Add(node("new-1", "192.0.2.13/32", ListedBy::People));
+    let alices = bench.do_it(bench.change("alice", added())).await;
+    assert!(matches!(alices, Ok(Answer::NodeChanged(ChangeAnswer::Counted(1)))), "{alices:?}");
+    let again = bench.do_it(bench.change("alice", added())).await;
+    assert!(matches!(again, Ok(Answer::NodeChanged(ChangeAnswer::Repeated(1)))), "{again:?}");
+    assert!(bench.on_disk().nodes.is_empty());
+    let bobs = bench.do_it(bench.change("bob", added())).await;
+    assert!(matches!(bobs, Ok(Answer::NodeChanged(ChangeAnswer::Changed(_)))), "{bobs:?}");
+    assert_eq!(bench.on_disk().nodes.len(), 1);
+}
+
+#[tokio::test]
+async fn another_list_is_in_force_as_one_with_its_generation_and_what_channels_are_told() {
+    let bench = house(Standing::default(), 1);
+    bench.granted(8).await;
+    let mut told = bench.gate.subscribe("cli").expect("room");
+    let approved = bench.call().await.expect("approved ahead");
+    let before = bench.gate.configuration().generation;
+    let added = node("new-1", "192.0.2.13/32", ListedBy::People);
+    bench.do_it(bench.change("alice", Change::Add(added.clone()))).await.expect("recorded");
+    let (now, lists) = (bench.gate.configuration().generation, bench.admission.lists());
+    assert_ne!(before, now);
+    assert_eq!(lists.generation(), now);
+    assert!(lists.has(&added) && !lists.has(&Node { name: "other".into(), ..added }));
+    assert!(matches!(bench.still(&approved).await, Err(NotApproved::Reconfigured)));
+    let heard = std::iter::from_fn(|| told.events.try_recv().ok());
+    assert_eq!(heard.filter(|event| matches!(**event, Event::NodeChanged { .. })).count(), 1);
+    assert!(told.events.is_closed(), "the next snapshot has the nodes of now");
+    assert!(bench.call().await.is_ok(), "what is ahead for another node stays");
+    let stale = bench.gate.act(before, LOCK()).await;
+    assert!(matches!(stale, Err(NotActed::Reconfigured)));
 }
