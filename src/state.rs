@@ -128,12 +128,13 @@ impl Error {
     }
 }
 
-/// The generation of the state of `installation` in `directory`, as [`copy`] finds it.
+/// The state of `installation` in `directory` and its generation, read as [`copy`] reads them.
 ///
 /// # Errors
 /// [`Error`], but never [`Error::InUse`].
-pub fn look(directory: &Path, installation: Uuid) -> Result<Generation, Error> {
-    copy(directory, installation).map(|(generation, _)| generation)
+pub fn look(directory: &Path, installation: Uuid) -> Result<(Generation, Standing), Error> {
+    let (_, generation, standing) = read_unlocked(directory, installation)?;
+    Ok((generation, standing))
 }
 
 /// The state of `installation` in `directory` and its generation, read without a lock while a server may be using it. It is
@@ -142,10 +143,15 @@ pub fn look(directory: &Path, installation: Uuid) -> Result<Generation, Error> {
 /// # Errors
 /// [`Error`], but never [`Error::InUse`]. What cannot be read as a state is not copied.
 pub fn copy(directory: &Path, installation: Uuid) -> Result<(Generation, Vec<u8>), Error> {
+    let (bytes, generation, _) = read_unlocked(directory, installation)?;
+    Ok((generation, bytes))
+}
+
+fn read_unlocked(directory: &Path, installation: Uuid) -> Result<(Vec<u8>, Generation, Standing), Error> {
     match Directory::read_unlocked(directory, &NAMES, MAX_LEN)? {
         Found::Nothing => Err(Error::Absent(directory.into())),
         Found::Bytes(bytes) => match read(&bytes, installation) {
-            Ok((generation, _)) => Ok((generation, bytes)),
+            Ok((generation, standing)) => Ok((bytes, generation, standing)),
             Err(source) => Err(Error::Unreadable { path: directory.into(), source }),
         },
     }

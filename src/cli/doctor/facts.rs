@@ -10,6 +10,7 @@ use crate::audit::tail::Told;
 use crate::clock::WallTime;
 use crate::config::{Config, Warning};
 use crate::key::KeyId;
+use crate::peer::standing::Lock;
 
 /// The name of the server's unit.
 pub(super) const SERVER: &str = "nightlatch.service";
@@ -202,8 +203,8 @@ pub(super) struct State {
     pub(super) path: PathBuf,
     /// The directory itself.
     pub(super) directory: Entry,
-    /// The generation of the state.
-    pub(super) state: Result<u64, Complaint>,
+    /// The generation of the state, and the lock that it has.
+    pub(super) state: Result<(u64, Option<Lock>), Complaint>,
     /// The end of the audit log; `None` when there is none yet.
     pub(super) audit: Option<Result<AuditEnd, Complaint>>,
     /// The process that has the state locked.

@@ -45,6 +45,8 @@ pub(super) enum Check {
     StateDirectory,
     /// Denials and blocks.
     State,
+    /// Whether somebody locked everything.
+    Locked,
     /// Who has the state locked.
     Lock,
     /// The end of the audit log.
@@ -90,6 +92,7 @@ impl Check {
             Self::Clock => "clock",
             Self::StateDirectory => "state-directory",
             Self::State => "state",
+            Self::Locked => "locked",
             Self::Lock => "lock",
             Self::AuditLog => "audit-log",
             Self::DiskSpace => "disk-space",
@@ -220,6 +223,7 @@ mod tests {
         Check::Clock,
         Check::StateDirectory,
         Check::State,
+        Check::Locked,
         Check::Lock,
         Check::AuditLog,
         Check::DiskSpace,

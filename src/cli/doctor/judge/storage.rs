@@ -7,6 +7,7 @@ use crate::cli::doctor::facts::{AuditEnd, Entry, Host, Kind, Room, SERVER, State
 use crate::cli::doctor::finding::{Check, Finding, Unseen, Verdict};
 use crate::cli::doctor::unit::Unit;
 use crate::config::DEFAULT_STATE_DIRECTORY;
+use crate::peer::standing::{Lock, LockedBy};
 use crate::state::{GROWTH, MAX_LEN};
 
 /// What a server takes that starts: the audit log allocates twice its reserve beyond its end, the state the room to grow. With
@@ -31,12 +32,15 @@ pub(super) fn storage(host: &Host) -> Vec<Finding> {
     let mut findings = vec![directory];
     findings.push(match &state.state {
         Err(_) if blocked => Finding::not_looked_at(Check::State, "", &unusable),
-        Ok(generation) => age(state, *generation),
+        Ok((generation, _)) => age(state, *generation),
         Err(complaint) => match &complaint.unseen {
             Some(unseen) => Finding::not_looked_at(Check::State, "", unseen),
             None => Finding::wrong(Check::State, "", &complaint.error, &complaint.hint),
         },
     });
+    if let Ok((_, locked)) = &state.state {
+        findings.push(everything(locked.as_ref()));
+    }
     findings.extend(lock(state, server));
     findings.push(audit(state, server.filter(|unit| unit.is_active())));
     findings.push(match &state.room {
@@ -64,6 +68,17 @@ fn age(state: &State, generation: u64) -> Finding {
         found,
         "put a newer backup back with nightlatch state import; with this one the server starts locked",
     )
+}
+
+/// Whether everything is refused, which somebody may have forgotten.
+fn everything(lock: Option<&Lock>) -> Finding {
+    let by = match lock.map(|lock| &lock.by) {
+        None => return Finding::ok(Check::Locked, "", "nobody locked"),
+        Some(LockedBy::Person { approver, .. }) => approver,
+        Some(LockedBy::OlderState) => "nightlatch itself, since its state was older than its audit log tells",
+    };
+    let found = format!("everything is locked by {by}: no node gets a key");
+    Finding::wrong(Check::Locked, "", found, "nightlatch status tells since when; to end it: nightlatch unlock")
 }
 
 fn directory(host: &Host, state: &State, server: Option<&Unit>) -> Finding {
@@ -141,7 +156,7 @@ fn no_audit(state: &State, running: Option<&Unit>) -> Finding {
         return Finding::wrong(Check::AuditLog, "", format!("the server runs, and {path} is not there"), hint);
     }
     match &state.state {
-        Ok(generation) if *generation > 1 => {
+        Ok((generation, _)) if *generation > 1 => {
             let found = format!("{path} is not there, and the state has been written since (generation {generation})");
             let hint = "restore it from a backup, if there is one: the next start begins a new one";
             Finding::warning(Check::AuditLog, "", found, hint)

@@ -12,6 +12,7 @@ use crate::cli::doctor::unit::{Credential, Unit};
 use crate::clock::WallTime;
 use crate::config::Config;
 use crate::key::KeyId;
+use crate::peer::standing::{Lock, LockedBy};
 
 const NOW: WallTime = WallTime::from_unix_millis(1_795_642_400_000);
 const DAY: i64 = 86_400_000;
@@ -109,7 +110,7 @@ fn healthy() -> Host {
         state: Some(State {
             path: "/var/lib/nightlatch".into(),
             directory: entry(Kind::Directory, 0o700, 994),
-            state: Ok(4),
+            state: Ok((4, None)),
             audit: Some(Ok(AuditEnd { last: 9, at: Some(days_ago(1)), torn: 0, damaged: 0, told: saved(Some(4)) })),
             holder: Some(158),
             room: Ok(Room { bytes: 1 << 30, files: Some(10_000), read_only: false }),
@@ -400,6 +401,20 @@ fn a_state_that_cannot_be_used() {
     let damaged = |host: &mut Host| host.state().state = Err(complaint("the state is damaged"));
     assert_found(damaged, Check::State, Wrong, "damaged", "do that");
     assert_found(|host| host.state().holder = Some(77), Check::Lock, Wrong, "process 77", "ps -p 77");
+}
+
+#[test]
+fn everything_that_is_locked_is_wrong_in_the_night() {
+    let locked = |by: LockedBy| move |host: &mut Host| host.state().state = Ok((4, Some(Lock { by, at: days_ago(1) })));
+    let alice = LockedBy::Person { approver: "alice".into(), channel: "cli".into() };
+    assert_found(locked(alice), Check::Locked, Wrong, "locked by alice", "nightlatch unlock");
+    assert_found(
+        locked(LockedBy::OlderState),
+        Check::Locked,
+        Wrong,
+        "locked by nightlatch itself",
+        "nightlatch unlock",
+    );
 }
 
 #[test]
@@ -731,7 +746,7 @@ fn an_audit_log_that_is_gone() {
         move |host: &mut Host| {
             gone(host);
             host.set(SERVER, "ActiveState", "inactive");
-            (host.state().holder, host.state().state) = (None, Ok(generation));
+            (host.state().holder, host.state().state) = (None, Ok((generation, None)));
         }
     };
     assert_found(asleep(2), Check::AuditLog, Warning, "generation 2", "backup");

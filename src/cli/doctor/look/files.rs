@@ -121,7 +121,8 @@ pub(super) fn state(config: &Config, server: Option<&Unit>) -> State {
     };
     // Before the state: a running server saves first, and records it then.
     let log = audit::file::look(&path.join("audit.log"));
-    let state = state::look(path, config.installation).map(state::Generation::get).map_err(|error| Complaint {
+    let state = state::look(path, config.installation);
+    let state = state.map(|(generation, standing)| (generation.get(), standing.lock)).map_err(|error| Complaint {
         error: chain(&error),
         hint: error.hint().replace("CONFIGURATION", "/etc/nightlatch/nightlatch.toml"),
         unseen: denied.clone(),
