@@ -36,6 +36,7 @@ fn nothing_secret_is_said_or_kept() {
     let opened = trial.call(&["unseal", "--base64"], CP_1, STANDARD.encode(&blob).as_bytes());
     assert!(opened.stdout == format!("{}\n", STANDARD.encode(&secret)).as_bytes(), "{}", opened.stderr());
 
+    beyond_one_ask(&mut trial, &secret, &blob);
     let inputs = failing_calls(&mut trial, &secret, &blob);
     trial.recover(&secret, &blob);
     trial.look();
@@ -82,6 +83,32 @@ fn nothing_secret_is_said_or_kept() {
 /// What stands between the first and the last line.
 fn pem_body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// Approved ahead, locked, and unlocked, which reads the key anew; another list of nodes; and a copy of the state.
+fn beyond_one_ask(trial: &mut Trial, secret: &[u8], blob: &[u8]) {
+    trial.does(&["revoke", "cp-1"]);
+    trial.does(&["grant", "cp-1", "--for", "10m", "--uses", "1"]);
+    let opened = trial.call(&["unseal"], CP_1, blob);
+    assert!(opened.stdout == secret, "the blob gives something else: {}", opened.stderr());
+    trial.does(&["lock", "--json"]);
+    trial.does(&["status"]);
+    let locked = trial.call(&["unseal"], CP_1, blob);
+    assert!(locked.code() == Some(77) && locked.stderr().contains("locked"), "{}", locked.stderr());
+    trial.does(&["unlock"]);
+    trial.does(&["grant", "cp-1", "--json"]);
+    let opened = trial.call(&["unseal"], CP_1, blob);
+    assert!(opened.stdout == secret, "the key is back: {}", opened.stderr());
+    let state = trial.path("state of the trial");
+    for arguments in [
+        &["revoke", "--all", "--json"][..],
+        &["nodes", "add", "7a1c2d3e-1111-4222-8333-5f6071829304", "--name", "cp-4"],
+        &["nodes"],
+        &["nodes", "forget", "cp-4"],
+        &["state", "export", &state],
+    ] {
+        trial.does(arguments);
+    }
 }
 
 /// The same with a passphrase. Gives the secret and the blob.

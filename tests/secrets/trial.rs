@@ -236,8 +236,18 @@ impl Trial {
     }
 
     pub fn approvals(&mut self, arguments: &[&str]) -> Said {
+        self.person(&[&["approvals"], arguments].concat())
+    }
+
+    /// What a person does on the host, and what works.
+    pub fn does(&mut self, arguments: &[&str]) {
+        let said = self.person(arguments);
+        assert!(said.succeeded(), "{}: {}", said.name, said.stderr());
+    }
+
+    fn person(&mut self, arguments: &[&str]) -> Said {
         let configuration = self.path("trial/nightlatch.toml");
-        self.run(&[&["approvals"], arguments, &["--config", &configuration]].concat(), b"")
+        self.run(&[arguments, &["--config", &configuration]].concat(), b"")
     }
 
     /// Opens the blob without the server, and fails to in several ways.
@@ -383,7 +393,7 @@ impl Trial {
         String::from_utf8_lossy(&self.read(name)).into_owned()
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 

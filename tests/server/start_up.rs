@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::installation::Installation;
+use crate::installation::{CP_1, Installation};
 
 const NIGHTLATCH: &str = env!("CARGO_BIN_EXE_nightlatch");
 
@@ -242,6 +242,13 @@ fn state_that_is_older_than_the_audit_log_tells() {
     fs::write(&log, installation.audit_log() + saved).expect("our file");
     let mut server = installation.start();
     assert!(server.says("older state: locked"), "{}", server.said());
+    // Nothing would be asked otherwise: its rule is `allow`, and this is no blob.
+    let endpoint = format!("grpc://{}", installation.address());
+    let unseal = ["unseal", "--endpoint", &endpoint, "--node", CP_1].map(str::to_owned);
+    let node = assert_cmd::Command::new(NIGHTLATCH).args(unseal).write_stdin([1; 60]).timeout(PATIENCE).output();
+    let node = node.expect("the program starts");
+    let said = String::from_utf8_lossy(&node.stderr);
+    assert!(node.status.code() == Some(77) && said.contains("locked"), "{said}");
     server.stop();
     let locked = fs::read_to_string(&state).expect("it is there");
     assert!(locked.contains("\"lock\":{\"by\":{\"kind\":\"older-state\"}"), "{locked}");
