@@ -65,20 +65,36 @@ impl Options {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
         }
-        let path = self.config.clone().unwrap_or_else(|| crate::config::DEFAULT_PATH.into());
-        // Without the right to read the configuration the usual place is as good a guess as any.
-        if self.config.is_none() && std::fs::File::open(&path).is_err() {
-            return Ok(DEFAULT_SOCKET.into());
+        match &self.config {
+            Some(path) => configured(path).map_err(|failure| failure.also("--socket PATH reaches a server that runs")),
+            None => Ok(usual(Path::new(crate::config::DEFAULT_PATH))),
         }
-        let (config, _) = check::load(&path)?;
-        let own = |channel: &&crate::config::Channel| channel.people == crate::config::People::Uid;
-        Ok(config
-            .channels
-            .iter()
-            .filter(own)
-            .find_map(|channel| channel.socket.clone())
-            .unwrap_or_else(|| DEFAULT_SOCKET.into()))
     }
+}
+
+/// Where the configuration at `path` says that the server is.
+fn configured(path: &Path) -> Result<PathBuf, Failure> {
+    let (config, _) = check::load(path)?;
+    let own = |channel: &&crate::config::Channel| channel.people == crate::config::People::Uid;
+    let named = config.channels.iter().filter(own).find_map(|channel| channel.socket.clone());
+    Ok(named.unwrap_or_else(|| DEFAULT_SOCKET.into()))
+}
+
+/// Where it is when nobody says which configuration, and the usual one is at `path`. A server that runs does so with the file as
+/// it was: a mistake in it since must not keep people from answering, nor must the lack of a right to read it.
+fn usual(path: &Path) -> PathBuf {
+    if std::fs::File::open(path).is_err() {
+        return DEFAULT_SOCKET.into();
+    }
+    configured(path).unwrap_or_else(|_| {
+        let path = path.display();
+        let warning = format!(
+            "nightlatch: warning: {path} cannot be used (nightlatch check says why); trying {DEFAULT_SOCKET}\n"
+        );
+        // Nobody is left to tell when this cannot be written.
+        drop(io::stderr().write_all(warning.as_bytes()));
+        DEFAULT_SOCKET.into()
+    })
 }
 
 /// One command's conversation with the server.
@@ -219,6 +235,21 @@ mod tests {
             .expect_err("nobody answers");
         assert_eq!(failure.code(), exit::TEMPORARY);
         assert!(failure.to_string().contains("systemctl status nightlatch.service"), "{failure}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_keeps_nobody_from_answering() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("nightlatch.toml");
+        assert_eq!(usual(&path), Path::new(DEFAULT_SOCKET), "there is none");
+        let text = include_str!("../../systemd/nightlatch.toml").to_owned();
+        let channel = "\n[[channel]]\nname = \"here\"\npeople = \"uid\"\nsocket = \"/run/here.sock\"\n";
+        std::fs::write(&path, text + channel).expect("our file");
+        assert_eq!(usual(&path), Path::new("/run/here.sock"));
+        std::fs::write(&path, "[[channel]").expect("our file");
+        assert_eq!(usual(&path), Path::new(DEFAULT_SOCKET));
+        let named = Options { socket: None, config: Some(path), json: false }.socket().expect_err("that file is meant");
+        assert_eq!(named.code(), exit::CONFIG);
     }
 
     #[test]
