@@ -9,11 +9,15 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use nightlatch::audit::log::{Log, Sink};
 use nightlatch::audit::record::Reason;
 use nightlatch::audit::tail::Tail;
-use nightlatch::clock::{Clock, HostClock};
+use nightlatch::clock::{Clock, HostClock, WallTime};
 use nightlatch::config::Config;
 use nightlatch::key::danger_offline;
+use nightlatch::peer::Origin;
+use nightlatch::peer::standing::{GrantAhead, KeptVote, Standing};
 use nightlatch::request::NodeUuid;
+use nightlatch::state::Store;
 use nightlatch_benches::{Judged, Steps, configuration, key, line, released, uuid};
+use uuid::Uuid;
 
 /// One call, step by step, as the pipeline makes it.
 fn call(criterion: &mut Criterion) {
@@ -124,5 +128,35 @@ fn config(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(pure, call, judge, envelope, audit, config);
+/// What each use of an approval ahead saves before its key leaves: the state with all approvals ahead in it.
+fn save(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut group = criterion.benchmark_group("save");
+    for grants in [1_usize, 2000] {
+        let path = directory.path().join(grants.to_string());
+        let (mut store, _) = Store::create(&path, Uuid::from_u128(1)).expect("a new state");
+        let standing = Standing { grants: (0..grants).map(ahead).collect(), ..Standing::default() };
+        group.bench_function(BenchmarkId::new("approvals ahead", grants), |bencher| {
+            bencher.iter(|| store.save(black_box(&standing)).expect("the disk works"));
+        });
+    }
+    group.finish();
+}
+
+fn ahead(number: usize) -> GrantAhead {
+    let by = KeptVote { approver: "alice".into(), channel: "cli".into(), uid: Some(1000), telegram_id: Some(101) };
+    GrantAhead {
+        id: (number as u128).to_be_bytes(),
+        code: 1,
+        node: NodeUuid::parse(&uuid(number)).expect("printable"),
+        entry: [2; 16],
+        origin: Origin::Listed,
+        votes: vec![by],
+        at: WallTime::from_unix_millis(1_795_419_608_123),
+        until: WallTime::from_unix_millis(1_795_423_208_123),
+        uses_left: 8,
+    }
+}
+
+criterion_group!(pure, call, judge, envelope, audit, config, save);
 criterion_main!(pure);

@@ -92,7 +92,7 @@ pub(crate) mod prompt {
 
     pub(crate) fn moved(node: &Foreign, address: &Foreign) -> String {
         format!(
-            "⚠️ {node} was approved before, but never from {address}. It has moved, or another machine uses its name."
+            "⚠️ {node} was approved before, but not from {address}. It has moved, or another machine uses its name."
         )
     }
 
@@ -276,9 +276,10 @@ pub(crate) mod beyond {
 
     pub(crate) const LOCKED_MEANS: &str = "No node gets a key, and nothing can be approved, until somebody runs this on \
                                            the server's host: nightlatch unlock";
-    pub(crate) const OLDER_STATE_MEANS: &str = "It was started with an older copy of its state, and does not know what \
-                                                was blocked, locked or used up since. No node gets a key until somebody \
-                                                looks on the server's host, and runs there: nightlatch unlock";
+    pub(crate) const OLDER_STATE_MEANS: &str = "It was started with an older copy of its state, or ended before it saved \
+                                                somebody's no, and does not know what was blocked, locked or used up \
+                                                since. No node gets a key until somebody looks on the server's host, and \
+                                                runs there: nightlatch unlock";
 
     pub(crate) fn unlocked(by: &Foreign) -> String {
         format!("🟢 Unlocked by {by}")

@@ -164,7 +164,7 @@ pub enum Warning {
     OtherAddress,
     /// Another address asks, or asked within the last hour, for the same node.
     SecondAddress,
-    /// The node lists no addresses, and was approved before, but never from this one.
+    /// The node lists no addresses and was approved before, but is not known to have been from this one.
     Moved,
 }
 

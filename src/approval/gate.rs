@@ -148,7 +148,7 @@ pub enum NotActed {
     /// It could not be written down, and so has no effect.
     #[error("it could not be recorded")]
     Unrecorded(#[source] Unrecorded),
-    /// It is a no, which has its effect although it could not be written down: a restart may forget it.
+    /// It is a no, which has its effect although it could not be written down: a restart may forget it, or begin locked.
     #[error("it is in force, but could not be recorded")]
     Unsaved(#[source] Unrecorded),
 }
@@ -421,11 +421,11 @@ impl Gate {
             && terms.is_ahead()
             && let Err(unsaved) = self.save_spent(terms).await
         {
-            // People are asked instead: their yes needs no save, and a full disk must not keep a node from its own.
-            return if action == Action::Ask {
-                self.judge_once(admitted, caller, held, false).await
-            } else {
-                Err(unsaved)
+            // As if it had not been approved ahead: neither a rule nor people's yes needs a save, and a full disk must not keep a
+            // node from its own.
+            return match action {
+                Action::Ask | Action::Allow => self.judge_once(admitted, caller, held, false).await,
+                Action::Granted | Action::Deny => Err(unsaved),
             };
         }
         Ok((judgement, action))

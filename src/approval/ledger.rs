@@ -518,9 +518,8 @@ impl Ledger {
         let last_approval = self.approvals.get(&(call.node.uuid.clone(), call.origin)).cloned();
         let second_address =
             self.origins.get(&call.node.uuid).is_some_and(|seen| seen.iter().any(|(origin, _)| *origin != call.origin));
-        let is_elsewhere = |origin: &Origin| matches!(origin, Origin::PerAddress(_)) && *origin != call.origin;
         let was_elsewhere = matches!(call.origin, Origin::PerAddress(_))
-            && self.approvals.keys().any(|(node, origin)| *node == call.node.uuid && is_elsewhere(origin));
+            && self.approvals.keys().any(|(node, origin)| *node == call.node.uuid && *origin != call.origin);
         let warnings = [
             (last_approval.is_none() && purpose == Purpose::Release, Warning::NewAddress),
             (matches!(call.origin, Origin::OtherAddress(_)), Warning::OtherAddress),

@@ -64,9 +64,11 @@ impl Told {
     /// state").
     #[must_use]
     pub fn is_newer_than(self, generation: u64) -> bool {
-        // The first state of an installation is saved before there is a log.
-        let saved = self.saved.unwrap_or(1);
-        generation < saved || (generation == saved && self.no_since)
+        match self.saved {
+            Some(saved) => generation < saved || (generation == saved && self.no_since),
+            // The last save lies further back than was looked, or there was none since the first, which is before there is a log.
+            None => self.no_since,
+        }
     }
 }
 
@@ -284,7 +286,7 @@ mod tests {
             assert_eq!(Told { saved, no_since: false }.is_newer_than(generation), older, "{generation} {saved:?}");
         }
         for (generation, saved, older) in
-            [(1, None, true), (5, None, false), (5, Some(4), false), (5, Some(5), true), (5, Some(6), true)]
+            [(1, None, true), (5, None, true), (5, Some(4), false), (5, Some(5), true), (5, Some(6), true)]
         {
             assert_eq!(Told { saved, no_since: true }.is_newer_than(generation), older, "{generation} {saved:?}");
         }

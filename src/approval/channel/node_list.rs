@@ -24,6 +24,7 @@ const BAD_UUID: &str = "a node's UUID has 1 to 64 printable ASCII characters, an
 const BAD_NETWORK: &str = "an address must be an address or network from which nodes may call, at most 16 of them";
 const BAD_FORMERLY: &str = "a former UUID is listed, or belongs to another node, or there are more than 16";
 const NO_CLUSTER: &str = "the configuration has no cluster of this name";
+const CLUSTER_GONE: &str = "its cluster is not in the configuration any more; put it back there, or forget the entry";
 const NOTHING: &str = "say what is to change";
 
 /// Most addresses, and most former identifiers, of one node.
@@ -83,7 +84,7 @@ fn change(lists: &Lists, message: &v1::ChangeNodeRequest) -> Result<Change, Stat
     // Its rule is gone with the cluster: by what is left, fewer people could turn it into another entry of that cluster.
     let is_without_rule = before.cluster.as_ref().is_some_and(|cluster| !lists.has_cluster(cluster));
     if is_without_rule && !matches!(wanted, Wanted::Forget(_)) {
-        return Err(Status::not_found(NO_CLUSTER));
+        return Err(Status::failed_precondition(CLUSTER_GONE));
     }
     let mut after = before.clone();
     match wanted {

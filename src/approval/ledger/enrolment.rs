@@ -162,13 +162,17 @@ impl Ledger {
 
     /// A yes to an unlisted node: it is listed, and what it asked to seal is approved.
     pub(super) fn enrol(&mut self, now: Now, id: AskId, by: &Voter, events: &mut Vec<Event>) -> Answer {
-        let lease = self.asks.get(&id).map_or(Duration::ZERO, |ask| ask.lease);
+        // Before anybody is told of it: what they are told to undo is the node of that name.
+        let Some(asked) = self.asks.get(&id).map(|ask| Node::clone(&ask.node)) else { return Answer::Unknown };
+        let named = Node { name: self.free_name(&asked), ..asked };
+        let lease = self.asks.get_mut(&id).map_or(Duration::ZERO, |ask| {
+            ask.node = ListedNode::new(named);
+            ask.lease
+        });
         let Some(closed) = self.close(id, Outcome::Approved, Some(by.vote.clone()), now, lease) else {
             return Answer::Unknown;
         };
-        let mut node = Node::clone(&closed.ask.node);
-        node.name = self.free_name(&node);
-        let entry = self.entry(now, node, &by.vote);
+        let entry = self.entry(now, Node::clone(&closed.ask.node), &by.vote);
         self.entries.push(entry.clone());
         // Its place among those of the hour is free again: it was no junk.
         let opened = closed.ask.opened.moment;

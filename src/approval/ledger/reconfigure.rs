@@ -68,7 +68,8 @@ impl Ledger {
             let before = ask.votes.len();
             ask.votes.retain(counts);
             ask.lease = ask.lease.min(timings.lease_max);
-            if ask.votes.len() < before {
+            let is_renamed = rename(ask, lists);
+            if ask.votes.len() < before || is_renamed {
                 events.push(Event::Changed(ask.clone()));
             }
         }
@@ -103,6 +104,14 @@ impl Ledger {
     }
 }
 
+/// Gives an unlisted node another name when a listed one has got the name that it would have. Whether it did.
+fn rename(ask: &mut Ask, lists: &Lists) -> bool {
+    let candidate = lists.candidate(&ask.node.uuid, &ask.peer).filter(|_| ask.purpose == Purpose::Enrolment);
+    let Some(candidate) = candidate.filter(|candidate| candidate.name != ask.node.name) else { return false };
+    ask.node = candidate;
+    true
+}
+
 /// Whether it is what would be asked now.
 fn is_asked(ask: &Ask, policy: &Policy, lists: &Lists) -> bool {
     match ask.purpose {
@@ -112,7 +121,7 @@ fn is_asked(ask: &Ask, policy: &Policy, lists: &Lists) -> bool {
         }
         Purpose::Enrolment => {
             let candidate = lists.candidate(&ask.node.uuid, &ask.peer);
-            // Its name is made up, and may have been another one while a node of that name was listed.
+            // Its name is made up, and another one while a node of that name is listed.
             let is_same = |node: &Node| *node == Node { name: node.name.clone(), ..Node::clone(&ask.node) };
             candidate.is_some_and(|node| is_same(&node)) && policy.requirement(&ask.node) == ask.requirement
         }

@@ -30,6 +30,8 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
             node.map_or_else(|| "unknown".to_owned(), |node| printable(&node.uuid)),
             name(node)
         ),
+        // The warning says it.
+        0 if warnings(ask).any(|warning| warning == v1::Warning::Moved) => "never approved from there".to_owned(),
         0 => "never approved before".to_owned(),
         at => format!("last approved {} ago by {}", ago(at, now), printable(&ask.last_approved_by)),
     });
@@ -41,31 +43,26 @@ pub(in crate::cli) fn ask(ask: &v1::Ask, now: i64) -> String {
         ));
     }
     let _ = writeln!(out, "      {}", facts.join(" · "));
-    for warning in warnings(ask) {
-        let _ = match warning {
-            v1::Warning::OtherAddress => {
-                writeln!(out, "      ! this address is NOT listed for this node")
-            }
-            v1::Warning::SecondAddress => {
-                writeln!(out, "      ! another address asks for this node too, or did within the last hour")
-            }
-            v1::Warning::Moved => {
-                writeln!(
-                    out,
-                    "      ! this node was approved before, but never from this address: it moved, or it is another machine"
-                )
-            }
-            // "Never approved before" says it already.
-            v1::Warning::NewAddress => Ok(()),
-            v1::Warning::Unspecified => {
-                writeln!(
-                    out,
-                    "      ! the server warns of what this nightlatch is too old to know: upgrade it, or ask on site"
-                )
-            }
-        };
+    for warning in warnings(ask).filter_map(warned) {
+        let _ = writeln!(out, "      ! {warning}");
     }
     out
+}
+
+/// What is to be said of a warning, if the rest does not say it.
+const fn warned(warning: v1::Warning) -> Option<&'static str> {
+    match warning {
+        v1::Warning::OtherAddress => Some("this address is NOT listed for this node"),
+        v1::Warning::SecondAddress => Some("another address asks for this node too, or did within the last hour"),
+        v1::Warning::Moved => {
+            Some("this node was approved before, but not from this address: it moved, or it is another machine")
+        }
+        // "Never approved before" says it already.
+        v1::Warning::NewAddress => None,
+        v1::Warning::Unspecified => {
+            Some("the server warns of what this nightlatch is too old to know: upgrade it, or ask on site")
+        }
+    }
 }
 
 /// The line that is the same wherever an ask is shown.
@@ -194,8 +191,8 @@ pub(in crate::cli) fn lock(lock: &v1::Lock, now: i64) -> String {
     let mut out = format!("LOCKED by {who}, {since} ago: nothing is released\n");
     if lock.reason() == v1::LockReason::OlderState {
         out.push_str(
-            "its state is older than its audit log, as after a backup was restored: who was\n\
-             denied, blocked, listed or forgotten since is not known. Read the audit log, and do anew\n\
+            "its state is older than its audit log, as after a backup was restored, or after a crash\n\
+             before somebody's no was saved: who was denied, blocked, listed or forgotten since is not known. Read the audit log, and do anew\n\
              what it tells of\n",
         );
     }
@@ -313,6 +310,14 @@ mod tests {
             "K7Q2  cp-1 wants to unlock · 192.0.2.11\n      cluster home · since 12 s · asked 3 times · 2 volumes so \
              far · last approved 12 s ago by alice\n      ! this address is NOT listed for this node\n"
         );
+    }
+
+    #[test]
+    fn a_node_that_moved_is_not_one_that_is_new() {
+        let warnings = [v1::Warning::NewAddress, v1::Warning::Moved].map(i32::from).into();
+        let said = ask(&v1::Ask { warnings, last_approved_at_ms: 0, ..example() }, 13_000);
+        assert!(said.contains("never approved from there") && !said.contains("never approved before"), "{said}");
+        assert!(said.contains("! this node was approved before, but not from this address"), "{said}");
     }
 
     #[test]

@@ -162,14 +162,14 @@ mod tests {
         let at_the_beginning = Told { saved: None, no_since: true };
         let empty = Standing { lock: locked().lock, ..Standing::default() };
         assert_eq!(begun_when_told(&path, at_the_beginning), (empty.clone(), Some(2)));
-        assert_eq!(begun_when_told(&path, at_the_beginning), (empty, Some(2)), "a crash before that is recorded");
+        assert_eq!(begun_when_told(&path, at_the_beginning), (empty, Some(3)), "a crash before that is recorded");
         let (mut store, _) = Store::open(&path, HOME).expect("it is whole");
-        assert_eq!(store.save(&standing()).expect("the disk works").get(), 3);
+        assert_eq!(store.save(&standing()).expect("the disk works").get(), 4);
         drop(store);
         // Saved once more since: it has that no, and only the record of the save is missing.
-        assert_eq!(begun_when_told(&path, Told { saved: Some(2), no_since: true }), (standing(), Some(3)));
-        assert_eq!(begun_when_told(&path, Told { saved: Some(3), no_since: true }), (locked(), Some(4)));
-        assert_eq!(begun_when_told(&path, Told { saved: Some(4), no_since: false }), (locked(), None));
+        assert_eq!(begun_when_told(&path, Told { saved: Some(3), no_since: true }), (standing(), Some(4)));
+        assert_eq!(begun_when_told(&path, Told { saved: Some(4), no_since: true }), (locked(), Some(5)));
+        assert_eq!(begun_when_told(&path, Told { saved: Some(5), no_since: false }), (locked(), None));
     }
 
     #[test]

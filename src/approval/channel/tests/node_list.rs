@@ -159,7 +159,7 @@ async fn an_entry_whose_cluster_is_gone_can_only_be_forgotten() {
     let lists = Lists::new(vec![network], [node(CP_1, "cp-1")], UuidPolicy::default());
     house.gate.reconfigure(configuration.policy.clone(), configuration.timings.clone(), &lists).await;
     for change in [Change::Name("table".into()), pin(&["192.0.2.40"]), formerly(&["board-0"])] {
-        assert_eq!(house.change(ALICE, "desk", change.clone()).await, Err(Code::NotFound), "{change:?}");
+        assert_eq!(house.change(ALICE, "desk", change.clone()).await, Err(Code::FailedPrecondition), "{change:?}");
     }
     assert_eq!(house.change(ALICE, "desk", Change::Forget(true)).await, CHANGED);
 }

@@ -6,7 +6,7 @@ use super::super::*;
 use super::{Bench, HandClock, SlowRecords};
 use crate::approval::ask::{Verdict, Voter};
 use crate::approval::ledger::act::{Act, Answer, Change, GrantAnswer, GrantWanted, WhichGrants};
-use crate::approval::policy::{Approver, Layer, Requirement, Vote};
+use crate::approval::policy::{Action, Approver, Layer, Requirement, Vote};
 use crate::peer::admission::{Enrolment, Lists, UuidPolicy};
 use crate::peer::{ListedBy, Node};
 
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     /// A vote for this many releases of cp-1 ahead.
-    fn ahead(&self, who: &str, minutes: u64, uses: u32) -> Act {
+    pub(super) fn ahead(&self, who: &str, minutes: u64, uses: u32) -> Act {
         let node = self.node();
         let rule = self.gate.configuration().policy.rule(&node, Origin::Listed, Operation::Unseal);
         let wanted = vec![GrantWanted { node, origin: None, rule, fresh: draw().expect("random bytes") }];
@@ -93,7 +93,7 @@ impl Bench {
         Act::ChangeNode { change, requirement: self.requirement(), by: voter(who), vote: kept(who) }
     }
 
-    fn revoke(&self) -> Act {
+    pub(super) fn revoke(&self) -> Act {
         Act::Revoke { which: WhichGrants::Nodes(vec![self.node().uuid.clone()]), by: voter("alice") }
     }
 
@@ -145,6 +145,23 @@ async fn when_a_use_cannot_be_saved_people_are_asked() {
     assert!(bench.call().await.is_ok(), "their yes needs no save");
     let ahead: Vec<u32> = bench.gate.grants().iter().filter(|grant| grant.ahead).map(|grant| grant.uses_left).collect();
     assert_eq!(ahead, [8], "the use came back");
+}
+
+#[tokio::test]
+async fn a_node_that_is_allowed_needs_no_save_for_what_was_approved_ahead_beside_that() {
+    let bench = house(Standing::default(), 1);
+    bench.granted(8).await;
+    let configuration = bench.gate.configuration();
+    let mut policy = configuration.policy.clone();
+    for (action, is_released) in [(Action::Granted, false), (Action::Allow, true)] {
+        policy.default.unseal = Some(action);
+        let (timings, lists) = (configuration.timings.clone(), bench.admission.lists());
+        bench.gate.reconfigure(policy.clone(), timings, &lists).await;
+        assert_eq!(bench.gate.grants().len(), 1, "it is still approved ahead");
+        bench.records.save_fails.store(true, Ordering::Relaxed);
+        assert_eq!(bench.call().await.is_ok(), is_released, "{action:?}");
+        bench.records.save_fails.store(false, Ordering::Relaxed);
+    }
 }
 
 #[tokio::test]
@@ -372,18 +389,4 @@ async fn two_people_approve_ahead_for_the_shortest_time_and_the_fewest_uses_of_a
     let grants = bench.gate.grants();
     let given: Vec<_> = grants.iter().map(|grant| (grant.left.as_secs() / 60, grant.uses_left)).collect();
     assert_eq!(given, [(40, 5)], "alice thought better of it before bob agreed");
-}
-
-#[tokio::test]
-async fn a_vote_ahead_that_was_revoked_counts_no_more() {
-    let bench = house(Standing::default(), 2);
-    bench.do_it(bench.ahead("alice", 30, 8)).await.expect("recorded");
-    let mut told = bench.gate.subscribe("cli").expect("room");
-    assert_eq!(told.proposals.len(), 1);
-    bench.do_it(bench.revoke()).await.expect("recorded");
-    let event = told.events.try_recv().expect("told");
-    let Event::Revoked { ended, withdrawn, .. } = &*event else { panic!("{event:?}") };
-    assert_eq!((ended.len(), withdrawn.len()), (0, 1), "who was asked to agree is told");
-    bench.do_it(bench.ahead("bob", 30, 8)).await.expect("recorded");
-    assert!(bench.gate.grants().is_empty(), "alice's yes is gone");
 }

@@ -120,6 +120,8 @@ async fn an_ask_stays_when_a_node_is_listed_under_the_name_that_it_would_get() {
     let decided = bench.do_it(bench.vote(asks[0], Verdict::Approve(None))).await;
     assert!(matches!(decided, Ok(Answer::Decided(_))), "{decided:?}");
     assert_eq!(open(&bench), asks[1..]);
+    let told = bench.gate.subscribe("cli").expect("room").asks.remove(0);
+    assert_eq!(&*told.node.name, "new-vendor-0-boa", "it is asked about by the name that it would get");
     let decided = bench.do_it(bench.vote(asks[1], Verdict::Approve(None))).await;
     assert!(matches!(decided, Ok(Answer::Decided(_))), "{decided:?}");
     let names: Vec<_> = bench.on_disk().nodes.iter().map(|entry| entry.node.name.to_string()).collect();
@@ -211,4 +213,18 @@ async fn another_list_is_in_force_as_one_with_its_generation_and_what_channels_a
     assert!(bench.call().await.is_ok(), "what is ahead for another node stays");
     let stale = bench.gate.act(before, LOCK()).await;
     assert!(matches!(stale, Err(NotActed::Reconfigured)));
+}
+
+#[tokio::test]
+async fn a_vote_ahead_that_was_revoked_counts_no_more() {
+    let bench = house(Standing::default(), 2);
+    bench.do_it(bench.ahead("alice", 30, 8)).await.expect("recorded");
+    let mut told = bench.gate.subscribe("cli").expect("room");
+    assert_eq!(told.proposals.len(), 1);
+    bench.do_it(bench.revoke()).await.expect("recorded");
+    let event = told.events.try_recv().expect("told");
+    let Event::Revoked { ended, withdrawn, .. } = &*event else { panic!("{event:?}") };
+    assert_eq!((ended.len(), withdrawn.len()), (0, 1), "who was asked to agree is told");
+    bench.do_it(bench.ahead("bob", 30, 8)).await.expect("recorded");
+    assert!(bench.gate.grants().is_empty(), "alice's yes is gone");
 }

@@ -119,7 +119,7 @@ pub(super) fn state(config: &Config, server: Option<&Unit>) -> State {
         }
         _ => None,
     };
-    // Before the state: a running server saves first, and records it then.
+    // Before the state: a running server records a no first, saves then, and records that it did.
     let log = audit::file::look(&path.join("audit.log"));
     let state = state::look(path, config.installation);
     let state = state.map(|(generation, standing)| (generation.get(), standing.lock)).map_err(|error| Complaint {
