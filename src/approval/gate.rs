@@ -417,10 +417,11 @@ impl Gate {
         held: bool,
     ) -> Result<(Judgement, Action), NotApproved> {
         let (judgement, action) = self.judge_once(admitted, caller, held, true).await?;
-        if let Judgement::Approved(terms) = &judgement
-            && terms.is_ahead()
-            && let Err(unsaved) = self.save_spent(terms).await
-        {
+        let Judgement::Approved(terms) = &judgement else { return Ok((judgement, action)) };
+        if !terms.is_ahead() {
+            return Ok((judgement, action));
+        }
+        if let Err(unsaved) = self.save_spent(terms).await {
             // As if it had not been approved ahead: neither a rule nor people's yes needs a save, and a full disk must not keep a
             // node from its own.
             return match action {
@@ -428,6 +429,11 @@ impl Gate {
                 Action::Granted | Action::Deny => Err(unsaved),
             };
         }
+        let closed = self.ledger().close_served(self.clock.now(), terms);
+        if let Err(error) = self.commit(&closed).await {
+            tracing::error!(%error, "closing unrecorded");
+        }
+        self.publish(closed);
         Ok((judgement, action))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::act::Answer;
 use super::grant::Grant;
 use super::{Ledger, Timings};
-use crate::approval::ask::{Ask, AskId, Event, Fresh, LiveGrant, Outcome, Proposal, Purpose, Voter};
+use crate::approval::ask::{Ask, AskId, Event, Fresh, LiveGrant, Outcome, Proposal, Purpose, Terms, Voter};
 use crate::approval::policy::{Action, Policy, Requirement, Rule, Vote};
 use crate::clock::{Moment, Now};
 use crate::peer::admission::Lists;
@@ -253,21 +253,42 @@ impl Ledger {
         let shown = grant.shown(now);
         self.grants.push(grant);
         events.push(Event::Granted { grant: shown.clone(), by: by.clone() });
-        // What is asked about just that is answered by it: left open, somebody would be reminded of it.
-        let is_answered = |ask: &Ask| {
-            ask.purpose == Purpose::Release
-                && ask.node.uuid == node.uuid
-                && ask.origin == origin
-                && ask.requirement.is_met_by(&counted)
-        };
-        let answered: Vec<AskId> = self.asks.values().filter(|ask| is_answered(ask)).map(|ask| ask.id).collect();
-        for id in answered {
-            let closed = self.close(id, Outcome::Approved, Some(by.vote.clone()), now, terms.0);
-            events.extend(closed.map(Event::Closed));
-        }
+        events.extend(self.close_answered(now, (&node.uuid, origin), &counted, &by.vote, terms.0));
         let by = by.vote.approver.clone();
         self.remember_approval(LastApproval { node: node.uuid.clone(), origin, by, at: now.wall });
         Some(GrantAnswer::Granted(shown))
+    }
+
+    /// Closes what is open although the grant ahead behind `terms` answers it: it was opened while no use of it could be saved.
+    pub fn close_served(&mut self, now: Now, terms: &Terms) -> Vec<Event> {
+        let id = terms.grant.as_ref().map(|grant| grant.ask);
+        let grant = self.grants.iter().find(|grant| Some(grant.ask) == id && grant.ahead.is_some());
+        let Some((grant, by)) = grant.and_then(|grant| Some((grant.clone(), grant.votes.last()?.clone()))) else {
+            return vec![];
+        };
+        let lasts = now.moment.until(grant.until);
+        self.close_answered(now, (&grant.node.uuid, grant.origin), &grant.votes, &by, lasts)
+    }
+
+    /// Closes what is asked about just what these votes answer: left open, somebody would be reminded of it.
+    fn close_answered(
+        &mut self,
+        now: Now,
+        (node, origin): (&NodeUuid, Origin),
+        votes: &[Vote],
+        by: &Vote,
+        lasts: Duration,
+    ) -> Vec<Event> {
+        let is_answered = |ask: &&Ask| {
+            ask.purpose == Purpose::Release
+                && ask.node.uuid == *node
+                && ask.origin == origin
+                && ask.requirement.is_met_by(votes)
+        };
+        let answered: Vec<AskId> = self.asks.values().filter(is_answered).map(|ask| ask.id).collect();
+        let closed =
+            answered.into_iter().filter_map(|id| self.close(id, Outcome::Approved, Some(by.clone()), now, lasts));
+        closed.map(Event::Closed).collect()
     }
 
     /// From where `node` will call: its listed addresses; when it lists none, the address where it was approved last.

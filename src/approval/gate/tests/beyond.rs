@@ -174,6 +174,7 @@ async fn a_use_that_cannot_be_saved_releases_nothing_and_comes_back() {
         fails.store(false, Ordering::Relaxed);
     }
     assert!(bench.call().await.is_ok(), "the one use is there again");
+    assert!(bench.gate.subscribe("cli").expect("room").asks.is_empty(), "nobody is asked any more");
     assert!(bench.call().await.is_err());
     assert_eq!(bench.uses_on_disk(), 0);
 }
