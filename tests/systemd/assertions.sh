@@ -116,7 +116,9 @@ no_vote() {
 
 alice_has_it() {
     kill -0 "$1" 2>/dev/null && [[ ! -s $directory/answer ]] || return
-    as alice nightlatch approvals approve "$2" >"$directory/approvals.log" 2>&1 && wait "$1" && [[ -s $directory/answer ]]
+    as alice nightlatch approvals approve "$2" >"$directory/approvals.log" 2>&1 && wait "$1" && [[ -s $directory/answer ]] || return
+    # Between two calls of the node, somebody else's vote would not have shown yet.
+    grep -q 'approved by alice' "$directory/approvals.log"
 }
 
 # --- metrics: numbers for who may have them, once somebody wants them
