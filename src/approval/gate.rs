@@ -324,7 +324,9 @@ impl Gate {
             let is_enough = rule.action != Action::Deny && rule.requirement.is_met_by(&votes);
             (is_enough && ahead.votes.iter().all(is_same)).then(|| ListedNode::clone(node))
         };
-        let ledger = Ledger::new(timings.clone(), standing, now, still_given);
+        let mut ledger = Ledger::new(timings.clone(), standing, now, still_given);
+        // The file may have been changed since, or a crash came before what an act had moved was saved.
+        ledger.move_refusals(&lists);
         admission.replace(lists);
         Self {
             ledger: Mutex::new(ledger),
@@ -351,6 +353,12 @@ impl Gate {
     #[must_use]
     pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
         Self { keys, ..self }
+    }
+
+    /// The same gate, which begins with less than stands on the disk: another start must not find that there.
+    #[must_use]
+    pub fn with_less(self) -> Self {
+        Self { unsaved: AtomicBool::new(true), ..self }
     }
 
     /// What is configured.
@@ -429,7 +437,7 @@ impl Gate {
                 Action::Granted | Action::Deny => Err(unsaved),
             };
         }
-        let closed = self.ledger().close_served(self.clock.now(), terms);
+        let closed = self.ledger().close_served(self.clock.now(), terms, admitted.request().fingerprint());
         if let Err(error) = self.commit(&closed).await {
             tracing::error!(%error, "closing unrecorded");
         }

@@ -80,7 +80,9 @@ impl Server {
         let asks = Arc::new(Asks::default());
         let records = DurableRecords::new(log.clone(), store, Arc::clone(&asks));
         let generation = records.generation();
+        let found = standing.grants.len();
         let standing = beginning::with_votes_through(&config.channels, standing);
+        let is_less = standing.grants.len() < found;
         let admission = Arc::new(assemble::admission(config));
         let gate = Gate::new(
             assemble::policy(config),
@@ -90,7 +92,8 @@ impl Server {
             Arc::clone(&clock),
             Arc::new(records),
         );
-        let gate = Arc::new(gate.with_keys(Arc::clone(&keys) as Arc<dyn gate::Keys>));
+        let gate = gate.with_keys(Arc::clone(&keys) as Arc<dyn gate::Keys>);
+        let gate = Arc::new(if is_less { gate.with_less() } else { gate });
         let keyring = Arc::clone(keys.keyring());
         let pipeline =
             Pipeline::new(Arc::clone(&admission), Arc::clone(&gate), keyring, log.clone(), Arc::clone(&clock));

@@ -11,7 +11,7 @@ use crate::clock::{Moment, Now};
 use crate::peer::admission::Lists;
 use crate::peer::standing::{KeptVote, LastApproval, MAX_GRANTS_AHEAD, Refusal};
 use crate::peer::{ListedNode, Node, Origin};
-use crate::request::{NodeUuid, Operation};
+use crate::request::{Fingerprint, NodeUuid, Operation};
 
 /// How long what has some of its votes waits for the others, after the last of them.
 pub const PENDING_FOR: Duration = Duration::from_secs(10 * 60);
@@ -253,39 +253,44 @@ impl Ledger {
         let shown = grant.shown(now);
         self.grants.push(grant);
         events.push(Event::Granted { grant: shown.clone(), by: by.clone() });
-        events.extend(self.close_answered(now, (&node.uuid, origin), &counted, &by.vote, terms.0));
+        let answered = self.answered((&node.uuid, origin), &counted, |_| true);
+        events.extend(self.close_answered(now, answered, &by.vote, terms.0));
         let by = by.vote.approver.clone();
         self.remember_approval(LastApproval { node: node.uuid.clone(), origin, by, at: now.wall });
         Some(GrantAnswer::Granted(shown))
     }
 
     /// Closes what is open although the grant ahead behind `terms` answers it: it was opened while no use of it could be saved.
-    pub fn close_served(&mut self, now: Now, terms: &Terms) -> Vec<Event> {
+    /// When `blob` took the last use, what is asked for other blobs still needs its answer; and so does what somebody answers
+    /// at this moment.
+    pub fn close_served(&mut self, now: Now, terms: &Terms, blob: Option<Fingerprint>) -> Vec<Event> {
         let id = terms.grant.as_ref().map(|grant| grant.ask);
         let grant = self.grants.iter().find(|grant| Some(grant.ask) == id && grant.ahead.is_some());
-        let Some((grant, by)) = grant.and_then(|grant| Some((grant.clone(), grant.votes.last()?.clone()))) else {
+        let Some((grant, by)) = grant.and_then(|grant| Some((grant, grant.votes.last()?.clone()))) else {
             return vec![];
         };
         let lasts = now.moment.until(grant.until);
-        self.close_answered(now, (&grant.node.uuid, grant.origin), &grant.votes, &by, lasts)
+        let is_served = |ask: &Ask| {
+            let is_of_it = !ask.blobs.is_empty() && ask.blobs.iter().all(|other| Some(*other) == blob);
+            (grant.uses_left > 0 || is_of_it) && !self.answering.contains(&ask.id)
+        };
+        let served = self.answered((&grant.node.uuid, grant.origin), &grant.votes, is_served);
+        self.close_answered(now, served, &by, lasts)
     }
 
-    /// Closes what is asked about just what these votes answer: left open, somebody would be reminded of it.
-    fn close_answered(
-        &mut self,
-        now: Now,
-        (node, origin): (&NodeUuid, Origin),
-        votes: &[Vote],
-        by: &Vote,
-        lasts: Duration,
-    ) -> Vec<Event> {
+    /// What is asked about just what these votes answer, as far as it is `meant`.
+    fn answered(&self, of: (&NodeUuid, Origin), votes: &[Vote], meant: impl Fn(&Ask) -> bool) -> Vec<AskId> {
         let is_answered = |ask: &&Ask| {
             ask.purpose == Purpose::Release
-                && ask.node.uuid == *node
-                && ask.origin == origin
+                && (&ask.node.uuid, ask.origin) == of
                 && ask.requirement.is_met_by(votes)
+                && meant(ask)
         };
-        let answered: Vec<AskId> = self.asks.values().filter(is_answered).map(|ask| ask.id).collect();
+        self.asks.values().filter(is_answered).map(|ask| ask.id).collect()
+    }
+
+    /// Left open, somebody would be reminded of it.
+    fn close_answered(&mut self, now: Now, answered: Vec<AskId>, by: &Vote, lasts: Duration) -> Vec<Event> {
         let closed =
             answered.into_iter().filter_map(|id| self.close(id, Outcome::Approved, Some(by.clone()), now, lasts));
         closed.map(Event::Closed).collect()

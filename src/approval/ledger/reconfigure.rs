@@ -80,7 +80,7 @@ impl Ledger {
 impl Ledger {
     /// What was said no to from somewhere is still refused from there when the node's addresses are others: a no must not
     /// be gone because somebody listed an address, or took one away.
-    fn move_refusals(&mut self, lists: &Lists) {
+    pub fn move_refusals(&mut self, lists: &Lists) {
         for bound in &mut self.refusals {
             let refusal = &mut bound.refusal;
             let (Some(origin), Some(node)) = (refusal.origin, lists.node(&refusal.node)) else { continue };

@@ -13,7 +13,8 @@ use crate::credential;
 use crate::key::Keyring;
 use crate::key::local::LocalKey;
 use crate::listen::systemd::MetricsListener;
-use crate::peer::Peer;
+use crate::peer::standing::{GrantAhead, KeptVote, Standing};
+use crate::peer::{Origin, Peer};
 use crate::request::{Operation, Request};
 use crate::state::Store;
 use crate::wire::stubs;
@@ -80,6 +81,37 @@ impl Bench {
         let log = fs::read_to_string(self.directory.path().join("state/audit.log")).expect("an audit log");
         assert!(log.trim_end().ends_with(r#""event":"stopped","reason":"idle"}"#), "{log}");
         began.elapsed().as_secs()
+    }
+}
+
+/// Else the channel that comes back, with another token for one, would bring it back.
+#[tokio::test(start_paused = true)]
+async fn what_ended_with_its_channel_is_gone_from_the_disk_as_well() {
+    let Bench { directory: _kept, server, .. } = Bench::new(true);
+    let (config, node) = (server.config.clone(), server.admission.lists().nodes().next().cloned().expect("cp-1"));
+    drop(server);
+    let given = |channel: &str| GrantAhead {
+        id: [1; 16],
+        code: 1,
+        node: node.uuid.clone(),
+        entry: node.entry_digest(),
+        origin: Origin::PerAddress("127.0.0.1/32".parse().expect("a network")),
+        votes: vec![KeptVote { approver: "alice".into(), channel: channel.into(), uid: Some(1000), telegram_id: None }],
+        at: WallTime::default(),
+        until: WallTime::default().after(Duration::from_secs(60)),
+        uses_left: 8,
+    };
+    for (channel, left) in [("cli", 1), ("telegram", 0)] {
+        let (mut store, _) = Store::open(&config.state_directory, config.installation).expect("nobody has it");
+        let standing = Standing { grants: vec![given(channel)], ..Standing::default() };
+        store.save(&standing).expect("the disk works");
+        drop(store);
+        let server = Server::open(&config, Arc::new(PausedClock { started: instant() })).expect("it opens");
+        assert_eq!(server.gate.grants().len(), left, "{channel}");
+        server.gate.tick().await.expect("recorded");
+        drop(server);
+        let (_, standing) = crate::state::look(&config.state_directory, config.installation).expect("it is whole");
+        assert_eq!(standing.grants.len(), left, "{channel}");
     }
 }
 

@@ -8,6 +8,8 @@ use super::beyond::{LOCK, house, house_of, node, voter};
 use super::{Bench, HandClock, SlowRecords};
 use crate::approval::ask::Verdict;
 use crate::approval::ledger::act::{Act, Answer, Change, ChangeAnswer};
+use crate::clock::WallTime;
+use crate::peer::standing::RefusalKind;
 use crate::peer::{ListedBy, Node};
 
 const UNLOCK: fn() -> Act = || Act::Unlock { by: voter("alice") };
@@ -107,6 +109,27 @@ async fn stranger(bench: &Bench, uuid: &str, last: u8, operation: Operation) -> 
 
 fn open(bench: &Bench) -> Vec<AskId> {
     bench.gate.subscribe("cli").expect("room").asks.iter().map(|ask| ask.id).collect()
+}
+
+#[tokio::test]
+async fn a_block_of_an_address_that_was_listed_before_the_start_binds_the_node_there() {
+    let block = |origin| Refusal {
+        node: NodeUuid::parse("cp-1").expect("printable"),
+        origin: Some(origin),
+        kind: RefusalKind::Block,
+        by: "alice".into(),
+        channel: "cli".into(),
+        at: WallTime::default(),
+        until: WallTime::default().after(Duration::from_secs(3600)),
+    };
+    let network = "192.0.2.11/32".parse().expect("a network");
+    for origin in [Origin::OtherAddress(network), Origin::PerAddress(network)] {
+        let bench = house(Standing { refusals: vec![block(origin)], ..Standing::default() }, 1);
+        let answer = bench.call().await;
+        assert!(matches!(answer, Err(NotApproved::Refused(Reason::Blocked))), "{origin:?}: {answer:?}");
+        bench.gate.tick().await.expect("recorded");
+        assert_eq!(bench.on_disk().refusals[0].origin, Some(Origin::Listed), "and on the disk");
+    }
 }
 
 /// Boards of one vendor have identifiers that begin alike, and so do the names that they get.
