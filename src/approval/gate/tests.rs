@@ -105,7 +105,12 @@ impl Bench {
     }
 
     async fn call(&self) -> Result<Approved, NotApproved> {
-        let request = Request::parse(Operation::Unseal, "cp-1", vec![1; 60]).expect("well-formed");
+        self.call_for(1).await
+    }
+
+    /// A call for this disk of cp-1.
+    async fn call_for(&self, disk: u8) -> Result<Approved, NotApproved> {
+        let request = Request::parse(Operation::Unseal, "cp-1", vec![disk; 60]).expect("well-formed");
         let peer = Peer::plaintext(([192, 0, 2, 11], 1).into());
         let admitted = self.admission.admit(self.clock.now().moment, request, peer).expect("listed");
         self.gate.approve(admitted, &Caller { deadline: None, gone: CancellationToken::new() }).await

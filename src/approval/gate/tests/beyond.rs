@@ -184,11 +184,12 @@ async fn two_calls_at_once_have_one_last_use_between_them() {
     let bench = house(Standing::default(), 1);
     bench.granted(1).await;
     let nothing_is_written = bench.records.pen.lock().await;
-    let (first, second, ()) = tokio::join!(biased; bench.call(), bench.call(), async {
+    let (first, second, ()) = tokio::join!(biased; bench.call_for(1), bench.call_for(2), async {
         turns().await;
         drop(nothing_is_written);
     });
-    assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|is_released| **is_released).count(), 1);
+    assert_eq!((first.is_ok(), second.is_ok()), (true, false));
+    assert_eq!(bench.gate.subscribe("cli").expect("room").asks.len(), 1, "the other disk is still asked about");
 }
 
 #[tokio::test]
