@@ -63,7 +63,8 @@ const NO_SUCH_NODE: &str = "no node has this name or UUID";
 const RECONFIGURED: &str = "the configuration has just changed; look again, and answer again";
 const STOPPING: &str = "nightlatch is stopping; answer again when it is back";
 const NOT_RECORDED: &str = "this could not be recorded, so nothing was done";
-const NOT_SAVED: &str = "it is in force, but could not be saved: make room on the disk before a restart, which may forget it, or begin locked";
+const NOT_SAVED: &str = "it is in force, but could not be saved: make room on the disk before a restart, which may forget \
+     it, or begin locked";
 const TOO_MANY_CHANNELS: &str = "too many channels are attached";
 const TOO_MANY_REFUSALS: &str = "there are too many denials and blocks; end some first";
 const NO_ROOM: &str = "there is no room for more nodes or approvals ahead; end or forget some first";

@@ -155,6 +155,17 @@ async fn an_act_whose_caller_hangs_up_is_done_to_the_end() {
     assert!(matches!(bench.call().await, Err(NotApproved::Refused(Reason::Blocked))));
 }
 
+/// Has an act go as far as it comes while nothing can be written.
+async fn waits_for_the_pen(mut act: Pin<&mut impl Future>) {
+    for _ in 0..10 {
+        tokio::select! {
+            biased;
+            _ = &mut act => panic!("nothing can be written"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
     for verdict in [Verdict::Block(None), Verdict::Approve(None)] {
@@ -164,13 +175,7 @@ async fn an_ask_that_runs_out_while_it_is_answered_is_answered() {
         let nothing_is_written = bench.records.pen.lock().await;
         let answering = bench.gate.act(Generation::default(), bench.vote(ask, verdict));
         tokio::pin!(answering);
-        for _ in 0..10 {
-            tokio::select! {
-                biased;
-                _ = &mut answering => panic!("nothing can be written"),
-                () = tokio::task::yield_now() => {}
-            }
-        }
+        waits_for_the_pen(answering.as_mut()).await;
         bench.clock.0.store(601, Ordering::Relaxed);
         let (ticked, ()) = tokio::join!(bench.gate.tick(), async { drop(nothing_is_written) });
         ticked.expect("recorded");

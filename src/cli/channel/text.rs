@@ -192,8 +192,8 @@ pub(in crate::cli) fn lock(lock: &v1::Lock, now: i64) -> String {
     if lock.reason() == v1::LockReason::OlderState {
         out.push_str(
             "its state is older than its audit log, as after a backup was restored, or after a crash\n\
-             before somebody's no was saved: who was denied, blocked, listed or forgotten since is not known. Read the audit log, and do anew\n\
-             what it tells of\n",
+             before somebody's no was saved: who was denied, blocked, listed or forgotten since is\n\
+             not known. Read the audit log, and do anew what it tells of\n",
         );
     }
     out.push_str("to end it, on this host: nightlatch unlock\n");

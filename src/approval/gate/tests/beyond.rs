@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::super::*;
-use super::{Bench, HandClock, SlowRecords};
+use super::{Bench, HandClock, SlowRecords, waits_for_the_pen};
 use crate::approval::ask::{Verdict, Voter};
 use crate::approval::ledger::act::{Act, Answer, Change, GrantAnswer, GrantWanted, WhichGrants};
 use crate::approval::policy::{Action, Approver, Layer, Requirement, Vote};
@@ -216,13 +216,7 @@ async fn a_vote_that_runs_out_while_another_completes_it_counts() {
     let nothing_is_written = bench.records.pen.lock().await;
     let bobs = bench.do_it(bench.ahead("bob", 30, 8));
     tokio::pin!(bobs);
-    for _ in 0..10 {
-        tokio::select! {
-            biased;
-            _ = &mut bobs => panic!("nothing can be written"),
-            () = tokio::task::yield_now() => {}
-        }
-    }
+    waits_for_the_pen(bobs.as_mut()).await;
     bench.clock.0.store(601, Ordering::Relaxed);
     let (ticked, ()) = tokio::join!(bench.gate.tick(), async { drop(nothing_is_written) });
     ticked.expect("recorded");
